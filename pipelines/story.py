@@ -19,11 +19,13 @@ from torch import Tensor
 
 from lm.lm_options import GPTConfig
 from lm.model import LanguageModel
+from tokenizer.autoencoder import Autoencoder
 from tokenizer.autoencoder_training import normalised_patches
 from tokenizer.codes import Codes
 from tokenizer.frame_sample import draw_sample
 from tokenizer.kmeans import by_loudness, fit_codebook
-from tokenizer.tokenizer import Autoencoder, Tokenizer, TokenizerConfig
+from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer_config import TokenizerConfig
 from vocoder.crops import bands_of
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import as_it_is, transferred

@@ -21,8 +21,9 @@ from safetensors.torch import load_file, save_file
 import lm.gpt
 from lm.bodies.clips import ClipBatchConfig
 from lm.bodies.convolutional import LogMelBody
-from lm.finetuned import LayerReader, create_network, create_task
+from lm.finetuned import create_network, create_task
 from lm.finetuning import ClassificationOptions
+from lm.layer_reader import LayerReader
 from lm.lm_options import GPTConfig, VectorConfig
 from lm.tokens import Vocabulary
 from pipelines.bodies.networks import AugmentedInputs, spectrograms

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tokenizer.tokenizer import to_patches
+from tokenizer.patches import to_patches
 from wordless.base.arrays import IndexArray
 from wordless.base.coverage import Passages
 from wordless.base.devices import Batch

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tokenizer.tokenizer import SpeechLayerConfig, Tokenizer
+from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer_config import SpeechLayerConfig
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.inspection import require_finite_samples
 from wordless.audio.recordings.manifest import Clip

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tokenizer.tokenizer import Autoencoder, StateDecoder
+from tokenizer.autoencoder import Autoencoder, StateDecoder
 from wordless.base.arrays import FloatArray, IndexArray, allocate
 from wordless.base.messages import InputError
 from wordless.base.threads import one_thread

@@ -21,9 +21,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tokenizer.autoencoder import Autoencoder, StateDecoder
 from tokenizer.code_decoder import CodeDecoderNetwork
 from tokenizer.codes import Codes
-from tokenizer.tokenizer import Autoencoder, SpeechLayerConfig, StateDecoder, Tokenizer, TokenizerConfig
+from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer_config import SpeechLayerConfig, TokenizerConfig
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.inspection import require_finite_samples

@@ -32,7 +32,7 @@ from lm.bodies.sound_gpt import (
     fit_window_codebook,
 )
 from lm.bodies.sound_gpt import validation_batches as coded_batches
-from lm.finetuned import LayerReader, head_scores
+from lm.layer_reader import LayerReader, head_scores
 from lm.lm_options import Pooling, VectorConfig
 from lm.probing.task import ProbeTask
 from lm.probing.vectors import bags_of_places

@@ -35,9 +35,10 @@ from lm.bodies.spectrogram_transformer import (
     spectrogram_frames_of,
     stored_filter_banks,
 )
-from lm.finetuned import FineTunedModel, LayerReader, create_network, freeze, head_scores, task_loss
+from lm.finetuned import FineTunedModel, create_network, freeze, task_loss
 from lm.finetuning import ClassificationOptions, FrozenLayers, HeadConfig
 from lm.heads import ClassificationTask, Task
+from lm.layer_reader import LayerReader, head_scores
 from lm.lm_options import Pooling
 from pipelines.stages.features import ClipReading
 from pipelines.stages.stored_arrays import TRAINED_ON, VALUES, read_clips, rows_of, write_clips

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pipelines.commandline.former_options import GONE, unknown_option
-from pipelines.commandline.option_index import HYDRA, Index, index, nested, value_of
+from pipelines.commandline.option_index import HYDRA, Index, index, nested, option_value
 from pipelines.settings.run_settings import with_choices
 from wordless.base.messages import InputError, first_line, suggestion
 from wordless.base.options import (
@@ -37,7 +37,7 @@ def require_values(config: Mapping[str, object], known: Index) -> None:
         if option.meaning is None or name.startswith(known.varied):
             continue
         value: object = config
-        if any(name.startswith(f"{each}.") and value_of(config, each) is None for each in known.omissible):
+        if any(name.startswith(f"{each}.") and option_value(config, each) is None for each in known.omissible):
             continue
         for place in name.split("."):
             if not isinstance(value, Mapping):

@@ -7,7 +7,7 @@ from copy import deepcopy
 from functools import cache
 from typing import Any
 
-from pipelines.commandline.option_index import Index, value_of
+from pipelines.commandline.option_index import Index, option_value
 from wordless.base.messages import InputError, suggestion
 from wordless.base.processes import rank
 
@@ -73,7 +73,7 @@ def with_names_of_today(config: Mapping[str, Any], known: Index) -> dict[str, An
     found = deepcopy(dict(config))
     for old, (new, values) in (RENAMED | known.former).items():
         *places, last = old.split(".")
-        group = value_of(found, ".".join(places)) if places else found
+        group = option_value(found, ".".join(places)) if places else found
         if not isinstance(group, dict) or last not in group or old in known.names:
             continue
         value = group.pop(last)

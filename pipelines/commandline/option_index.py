@@ -217,7 +217,7 @@ def plain_value(value: object) -> object:
             return _MISSING if value is REQUIRED else value
 
 
-def value_of(config: Mapping[str, object], name: str) -> object:
+def option_value(config: Mapping[str, object], name: str) -> object:
     """Return the value of a dotted name in a composed config; None if it has none."""
     value: object = config
     for place in name.split("."):

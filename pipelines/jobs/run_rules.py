@@ -25,7 +25,7 @@ from pipelines.stages.stage_options import SPEECH_FEATURES, STEPS_FROM_SHIPPED
 from pipelines.stages.voices import NONE, UNIVERSAL, is_shipped, require_same_voice, saved_vocoder, shipped_voice
 from pipelines.store.start_models import LM, TOKENS
 from pipelines.store.tracking import require_trackers
-from tokenizer.tokenizer import TokenizerConfig
+from tokenizer.tokenizer_config import TokenizerConfig
 from vocoder.vocoder_options import WaveNetConfig
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
 from wordless.base.messages import InputError, listed, within

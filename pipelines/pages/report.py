@@ -79,7 +79,7 @@ def write_report(folder: Path) -> Path:
         charts={chart.name: chart for chart in (*report_charts(results), *sound_charts(folder, results), *more)},
         sounds_among=partial(sounds_among, [sound for each in own for sound in each.sounds(results)]),
         players=headline(folder, results),
-        clip_name=clip_title,
+        clip_title=clip_title,
         sounds_of=sounds_of,
         sound=PageSound,
         embed=PageBudget(folder).embed,

@@ -21,13 +21,15 @@ from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.start_models import TOKENS, read_start, require_equal, start_folder
 from pipelines.store.store import Entry, some_options, write_json
+from tokenizer.autoencoder import Autoencoder
 from tokenizer.autoencoder_training import PatchBatch, PatchBatches, normalised_patches, reconstruction_loss
 from tokenizer.frame_sample import FrameSample, LogMelReader, OpenVectors, VectorSource, draw_sample, read_log_mel
 from tokenizer.gain import measure_gain
 from tokenizer.health import HEALTH_VERSION, measure_health
 from tokenizer.kmeans import TOGETHER, by_loudness, fit_codebook, write_bottlenecks
 from tokenizer.parquet import read_codes
-from tokenizer.tokenizer import Autoencoder, SavedTokenizer, Tokenizer, TokenizerConfig, fingerprint
+from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer_config import SavedTokenizer, TokenizerConfig, fingerprint
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.pitch_contour import LOWEST, resolves_pitch, track_pitch
 from wordless.audio.reading import read_beginning

@@ -26,7 +26,7 @@ from pipelines.store.stored_features import GPT_METHOD, joined_rows, stacked_row
 from tokenizer.codes import Codes, CodesFormat, SoftCodes, join_rates
 from tokenizer.encoder import Encoder, encode, soft_codes
 from tokenizer.parquet import mark_complete, read_codes, shard_path, write_shard
-from tokenizer.tokenizer import fingerprint
+from tokenizer.tokenizer_config import fingerprint
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.inspection import require_finite_samples
 from wordless.audio.recordings.manifest import Clip, Clips

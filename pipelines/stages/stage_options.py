@@ -12,7 +12,7 @@ from lm.lm_options import LOOK_AHEAD, BatchConfig, GPTConfig
 from tokenizer.code_decoder import DecoderConfig, dilations_within
 from tokenizer.codes import PitchFormat
 from tokenizer.frame_sample import VectorSource
-from tokenizer.tokenizer import TokenizerConfig
+from tokenizer.tokenizer_config import TokenizerConfig
 from tokenizer.tokenizer_options import MOST_RATES, PitchConfig, SoundChanges, TokenizerSizes, ViewsConfig
 from vocoder.vocoder_options import CropsConfig, EngineChoice, SoundOptions, WaveNetConfig
 from wordless.audio.audio_options import Levelling, SpectrogramConfig

@@ -18,7 +18,8 @@ from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.start_models import VOICE, differences, read_start, require_equal, start_folder
 from pipelines.store.store import Entry
 from tokenizer.parquet import read_codes
-from tokenizer.tokenizer import SavedTokenizer, Tokenizer
+from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer_config import SavedTokenizer
 from vocoder.crops import Crops, VocoderClips, bands_of, loss
 from vocoder.filters import VoiceHead, fit_head
 from vocoder.frames import log_mel_of

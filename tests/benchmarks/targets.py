@@ -52,7 +52,7 @@ from lm.bodies.sound_gpt import (
     fit_window_codebook,
     validation_batches,
 )
-from lm.finetuned import states_of
+from lm.layer_reader import states_of
 from lm.probing.intervals import over_groups
 from lm.probing.probe import learning_curve
 from lm.probing.vectors import RunningPools, pool_states

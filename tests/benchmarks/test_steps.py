@@ -10,8 +10,8 @@ from torch.fx.experimental import _config as fx_config
 
 from lm.bodies.body import Pieces
 from lm.bodies.convolutional import ConvEncoderConfig, create_encoder
-from lm.finetuned import states_of
 from lm.gpt import CachedGPT, continue_codes, create_gpt
+from lm.layer_reader import states_of
 from lm.lm_options import POOLINGS, CodeSampling, GPTConfig
 from lm.model import LanguageModel, layer_features
 from lm.probing.vectors import pool_states

@@ -43,8 +43,8 @@ from pipelines.extras.next_sample import ModelName, NextSampleSettings
 from pipelines.stages.stage_options import LanguageModelSettings, TokenizerSettings, VocoderSettings
 from tests.benchmarks.default_tokenizer import CODEBOOK_SIZE, random_tokenizer
 from tests.vocoder.sounds import vocoder_clips
+from tokenizer.autoencoder import Autoencoder
 from tokenizer.autoencoder_training import PatchBatches, reconstruction_loss
-from tokenizer.tokenizer import Autoencoder
 from vocoder.crops import Crops, SampleClips
 from vocoder.crops import loss as level_loss
 from vocoder.wavenet import create_wavenet

@@ -35,16 +35,17 @@ from lm.bodies.convolutional import (
     validation_pairs,
     view_pairs,
 )
-from lm.finetuned import states_of
 from lm.gpt import create_gpt
+from lm.layer_reader import states_of
 from lm.lm_options import POOLINGS, BatchConfig, GPTConfig
 from lm.probing.vectors import pool_states
 from lm.tokens import CodeBatch, CodeSequences, TrainingBatches, Vocabulary
 from lm.tokens import loss as code_loss
 from tests.benchmarks.default_tokenizer import random_tokenizer
 from tests.wordless.training.fitting import fit_silently
+from tokenizer.autoencoder import Autoencoder
 from tokenizer.autoencoder_training import PatchBatch, PatchBatches, reconstruction_loss
-from tokenizer.tokenizer import Autoencoder, Tokenizer
+from tokenizer.tokenizer import Tokenizer
 from tokenizer.tokenizer_options import AutoencoderConfig
 from vocoder.crops import Crops, SampleClips, VocoderClips
 from vocoder.crops import loss as level_loss

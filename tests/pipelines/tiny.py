@@ -20,10 +20,12 @@ from pipelines.stages.listening import Playback, choose_clips
 from pipelines.stages.stage_options import ListeningConfig
 from pipelines.store.stage import Session
 from pipelines.store.store import Entry, Store, StoreConfig
+from tokenizer.autoencoder import Autoencoder
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
 from tokenizer.rates_tokenizer import RatesTokenizer
-from tokenizer.tokenizer import Autoencoder, Tokenizer, TokenizerConfig
+from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer_config import TokenizerConfig
 from tokenizer.tokenizer_options import AutoencoderConfig, PatchConfig
 from vocoder.vocoder import Vocoder
 from vocoder.vocoder_options import WaveNetConfig

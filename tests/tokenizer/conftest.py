@@ -9,13 +9,15 @@ import pytest
 import torch
 
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
+from tokenizer.autoencoder import Autoencoder
 from tokenizer.autoencoder_training import PatchBatches, normalised_patches, reconstruction_loss
 from tokenizer.codes import PitchFormat
 from tokenizer.frame_sample import draw_sample
 from tokenizer.kmeans import by_loudness, fit_codebook
 from tokenizer.rates_tokenizer import RatesTokenizer
 from tokenizer.speech_layer import ChosenLayer, SpeechTokenizer
-from tokenizer.tokenizer import PATCHES_PER_BLOCK, Autoencoder, Tokenizer, TokenizerConfig
+from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
+from tokenizer.tokenizer_config import TokenizerConfig
 from tokenizer.tokenizer_options import AutoencoderConfig, PatchConfig
 from wordless.audio.audio_options import Levelling, SpectrogramConfig
 from wordless.audio.spectrogram import LogMel

@@ -18,7 +18,8 @@ from tests.wordless.audio.speech_models.checkpoints import FIELD, STRIDE
 from tokenizer.frame_sample import draw_sample
 from tokenizer.health import frequencies_of_codes
 from tokenizer.speech_layer import FOLDER, SpeechTokenizer
-from tokenizer.tokenizer import SpeechLayerConfig, Tokenizer
+from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer_config import SpeechLayerConfig
 from wordless.audio import speech_models as reading
 from wordless.audio.reading import resample_blocks
 from wordless.base.arrays import FloatArray

@@ -19,11 +19,13 @@ from tests.pipelines.tiny import AUDIO, sweep, tiny_tokenizer
 from tests.reference import decode_whole, encode_whole, levelled
 from tests.threads import require_alike
 from tests.tokenizer.conftest import LONG, RATE, change_config, like, sound
+from tokenizer.autoencoder import Autoencoder
 from tokenizer.codes import Codes, CodesFormat, join_rates
 from tokenizer.encoder import Encoder, encode, pictures
 from tokenizer.health import measure_fidelity
 from tokenizer.rates_tokenizer import RatesTokenizer
-from tokenizer.tokenizer import PATCHES_PER_BLOCK, Autoencoder, Tokenizer, TokenizerConfig
+from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
+from tokenizer.tokenizer_config import TokenizerConfig
 from tokenizer.tokenizer_options import (
     AutoencoderConfig,
     InputAugmentationConfig,

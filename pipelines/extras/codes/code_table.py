@@ -15,7 +15,8 @@ from pipelines.settings.run_settings import RunSettings, require_one_training
 from pipelines.stages.codebooks import beginning
 from pipelines.store.stage import StageRun, stage
 from pipelines.store.store import Entry, write_json
-from tokenizer.tokenizer import Tokenizer, to_patches
+from tokenizer.patches import to_patches
+from tokenizer.tokenizer import Tokenizer
 from wordless.audio.recordings.manifest import Clip, Clips, choose_evenly
 from wordless.audio.waveform import Waveform
 from wordless.base.arrays import DoubleArray, FloatArray, IndexArray
