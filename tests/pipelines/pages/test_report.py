@@ -59,7 +59,7 @@ def listening(clips: int) -> dict[str, object]:
         "said": [*generated_rows, alone | {"figures": LEVELS}],
         "diversity": [varied | {"distinct_1": 0.25, "distinct_2": 0.5, "distinct_3": None}],
         "recognised": [{"of": "continuation", "temperature": 0.7, "classes": {"seven": 1, "eight": 2}}],
-        **{"evaluated_clips": 30, "postfilter": 1.0, "pitch_comb": True},
+        **{"judged_clips": 30, "postfilter": 1.0, "pitch_comb": True},
         "lost": [{"number": 7, "path": "seven/7.wav", "label": "seven", "group": "voice", "sounds": lost}],
     }
 
@@ -309,13 +309,14 @@ def test_the_page_says_what_each_training_read_and_warns_of_recordings_that_were
     content["coverage"] = [
         coverage("autoencoder", 5.0, 2.5, 0.12, recordings=None, read_recordings=None),
         coverage("lm", 5.0, 25.0, 0.9996, planned=1800),
-        *(coverage("vocoder", 5.0, hours, hours / 5, seed=seed) for seed, hours in enumerate((0.25, 0.2, 0.25))),
+        *(coverage("vocoder", 5.0, hours, hours / 5, fold="test", seed=seed) for seed, hours in enumerate((0.25, 0.2, 0.25))),
         coverage("simclr", 5.0, 1.0, 0.2, follows=True),  # as the built-in corpus
     ]
     page = page_of(tmp_path, content)
     assert says(page.text, "autoencoder", "2 h 30 min", "0.500", "12 % of the patches")
     assert says(page.text, "language model", "300 of 1,800", "25 h 0 min", "5", "99.9 % of the sound")
     assert says(page.text, "200,000 of 1,700,000 patches")
+    assert says(page.text, "(test, seed 0)", "(test, seed 1)", "(test, seed 2)")
     weak = page.text[page.text.index("Where it is weak") :]
     assert says(
         weak,

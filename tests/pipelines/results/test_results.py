@@ -136,7 +136,7 @@ def test_sound_from_codes_is_compared_with_that_from_the_recorded_log_mel_on_the
     assert found["stoi_difference_clips", "wavenet - wavenet_recorded"].value == 2
     assert found["stoi_ratio", "wavenet / wavenet_recorded"].value == pytest.approx(0.625)
     record = listening_record(entries, entries["listening"], MANIFEST)
-    assert (record["evaluated_clips"], record["recorded_clips"]) == (4, 2)
+    assert (record["judged_clips"], record["recorded_clips"]) == (4, 2)
 
 
 def test_level_and_voice_are_compared_with_the_recordings(entries: dict[str, Entry]) -> None:
@@ -219,7 +219,7 @@ def test_what_the_language_model_says_has_figures_of_its_own(entries: dict[str, 
     assert found["distinct_1", "continuation@0.7"].value == 0.25
     assert ("distinct_2", "continuation@0.7") not in found
     record: dict[str, Any] = listening_record(entries, entries["listening"], MANIFEST)
-    assert record["evaluated_clips"] == 4
+    assert record["judged_clips"] == 4
     assert record["clips"][0]["label"] == "one"
     assert record["recognised"] == [{"of": "x"}]
     assert record["judge"] == "a linear probe of log-mel"
