@@ -10,7 +10,6 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -47,7 +46,7 @@ from pipelines.stages.voices import CodedIn, vocoder
 from pipelines.store.claims import keep_claimed
 from pipelines.store.run_progress import RunProgress, read_forecast, roughly
 from pipelines.store.stage import Plan, Session, open_plan
-from pipelines.store.store import Entry, some_options
+from pipelines.store.store import Entry
 from pipelines.store.stored_features import natural
 from pipelines.store.tracking import Say, Tracking
 from wordless.audio.recordings.manifest import Clips
@@ -125,7 +124,7 @@ def _require_clips(manifest: Clips, settings: RunSettings) -> None:
 def make_parts(session: Session, parts: Parts, make: Make, *, processes: int, threads: int) -> _Made:
     """Make the entries of all parts, by up to ``processes`` with ``threads`` each."""
     keep_claimed()
-    about: dict[str, Any] = some_options(session, "store", "folder", "engine", "shared", "progress")
+    about = {name: getattr(session, name) for name in ("store", "folder", "engine", "shared", "progress")}
     workers = session.workers and (session.workers // processes or 1)  # 0: all of Ray, which shares them itself
     open_session = partial(Session, **about, gang=Gang(torch.device("cpu")), workers=workers)
     elsewhere = None if session.tracking is None else session.tracking.elsewhere

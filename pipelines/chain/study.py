@@ -13,7 +13,7 @@ from pipelines.stages.features import ClipReading, CodedViews, CodesOfViews, Sof
 from pipelines.stages.probing import probe_task
 from pipelines.stages.voices import CodedIn
 from pipelines.store.stage import Session
-from pipelines.store.store import Entry, some_options
+from pipelines.store.store import Entry
 from tokenizer.frame_sample import VectorSource
 from tokenizer.tokenizer_options import Readout
 from wordless.audio.recordings.corpus import noise_recordings
@@ -47,8 +47,9 @@ class Study(ClipReading):
 
     @classmethod
     def of(cls, session: Session, manifest: Clips, settings: RunSettings, unlabelled: Sequence[Clips] = ()) -> "Study":
-        about: dict[str, Any] = some_options(settings.compare, "vectors", "noises")
-        folders = settings.compare.noise_folders.items()
+        compare = settings.compare
+        about: dict[str, Any] = {"vectors": compare.vectors, "noises": compare.noises}
+        folders = compare.noise_folders.items()
         about["noise_recordings"] = {name: noise_recordings(each, "compare.noise") for name, each in folders}
         about |= {"settings": settings, "audio": settings.audio, "unlabelled": tuple(unlabelled)}
         return cls(session=session, manifest=manifest, **about)

@@ -102,7 +102,7 @@ def read_words(folder: Path, mode: Mode = "run") -> list[str] | None:
         if mode == "sweep":
             content = sweep_words(content["hydra"])
         if isinstance(content, list):
-            return [today(str(word), index("run"), tell=False) for word in content]
+            return [today(str(word), index(RunSettings), tell=False) for word in content]
     return None
 
 
@@ -154,7 +154,7 @@ class ClaimedFolder(Callback):
             renamed, words = _claim_folder(config, "sweep", SWEEP_LOCK), _set_own_options(config)
             with read_write(config):  # for the jobs of the sweep
                 if params := config.hydra.sweeper.params:  # of a preset, which may have names of an older version
-                    named = (today(f"{name}={value}", index("run")) for name, value in params.items())
+                    named = (today(f"{name}={value}", index(RunSettings)) for name, value in params.items())
                     config.hydra.sweeper.params = dict(word.split("=", 1) for word in named)
                 words += [f"hydra.sweep.dir={quote(renamed)}"] if renamed else []
                 config.hydra.overrides.hydra.extend(words)
@@ -267,7 +267,7 @@ class Job:
 
 def options(words: list[str]) -> dict[str, str]:
     """Parse the override words of one job to option -> value, each in one spelling."""
-    named = [today(word, index("run"), tell=False) for word in words]
+    named = [today(word, index(RunSettings), tell=False) for word in words]
     return {name: ",".join(values) for name, values in parse_values(named).items()}
 
 

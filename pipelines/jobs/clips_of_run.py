@@ -21,7 +21,7 @@ from pipelines.stages.language_model import gpt_hash
 from pipelines.stages.voices import UNIVERSAL, is_shipped, saved_vocoder
 from pipelines.store.run_parts import RESULTS
 from pipelines.store.start_models import LM, TOKENS, VOICE, start_folder
-from pipelines.store.store import MADE, SYNTHESISED, Store, some_options
+from pipelines.store.store import MADE, SYNTHESISED, Store
 from pipelines.store.stored_features import GPT_METHOD
 from wordless.audio.audio_options import Channel, SpectrogramConfig
 from wordless.audio.recordings import manifest
@@ -197,9 +197,8 @@ def find_sources(settings: RunSettings, terminal: Terminal) -> dict[str, Found]:
             folder = require_folder(source, option="unlabelled")
             if own.root and own.table is None and folder.resolve() == expand_home(own.root, "corpus.root").resolve():
                 raise InputError(f"unlabelled={source} is the folder of the corpus; name other recordings")
-            cut: dict[str, Any] = some_options(
-                own, "segment_seconds", "segment_overlap_seconds", "segment_silence_dbfs"
-            )
+            segments = ("segment_seconds", "segment_overlap_seconds", "segment_silence_dbfs")
+            cut: dict[str, Any] = {name: getattr(own, name) for name in segments}
             config = replace(config, embedded=None, root=source, labels="none", annotations="none", **cut)
         if settings.unlabelled_hours != 0:
             found[source] = find_corpus(config, settings, require=None, terminal=terminal, option="unlabelled")

@@ -116,8 +116,8 @@ class Entry:
 
 def some_options(config: "DataclassInstance", *names: str) -> dict[str, object]:
     """Return some options of a config by their names in keys, for a stage that reads only these."""
-    chosen = [each for each in fields(config) if each.name in names]
-    return {name_in_keys(each): value_in_keys(each, getattr(config, each.name)) for each in chosen}
+    known = {each.name: each for each in fields(config)}
+    return {name_in_keys(known[name]): value_in_keys(known[name], getattr(config, name)) for name in names}
 
 
 def other_options(config: "DataclassInstance", *names: str) -> dict[str, object]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lm.lm_options import POOLINGS
-from pipelines.chain import chain
+from pipelines.chain import method_vectors
 from pipelines.chain.study import Study
 from pipelines.methods.method import Method
 from pipelines.stages.features import frame_features
@@ -101,6 +101,6 @@ def _copied(study: Study, method: Method) -> Entry:
 def test_features_with_the_name_of_another_method_are_refused(
     finished_run: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chain, "frames", _copied)
+    monkeypatch.setitem(method_vectors.VECTORS_OF_METHODS, "frames", _copied)
     with pytest.raises(InputError, match=r"\bchroma\b.*\bmfcc\b.*\bchroma:mean\b"):
         make_one(finished_run.manifest, tmp_path, "stages=[probe]", "compare.methods=[chroma]")

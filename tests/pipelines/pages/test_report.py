@@ -309,7 +309,10 @@ def test_the_page_says_what_each_training_read_and_warns_of_recordings_that_were
     content["coverage"] = [
         coverage("autoencoder", 5.0, 2.5, 0.12, recordings=None, read_recordings=None),
         coverage("lm", 5.0, 25.0, 0.9996, planned=1800),
-        *(coverage("vocoder", 5.0, hours, hours / 5, fold="test", seed=seed) for seed, hours in enumerate((0.25, 0.2, 0.25))),
+        *(
+            coverage("vocoder", 5.0, hours, hours / 5, fold="test", seed=seed)
+            for seed, hours in enumerate((0.25, 0.2, 0.25))
+        ),
         coverage("simclr", 5.0, 1.0, 0.2, follows=True),  # as the built-in corpus
     ]
     page = page_of(tmp_path, content)

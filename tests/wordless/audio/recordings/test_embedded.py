@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.extras.zerospeech import word_tests
+from pipelines.extras.zerospeech import sound_pairs, utterance_pairs
 from tests.killing import PROCESSES
 from wordless.audio.recordings import embedded
 from wordless.audio.recordings.corpus import build_manifest, find_recordings
@@ -131,8 +131,8 @@ def test_voices_speak_sentences_unless_words_are_wanted(given: dict[str, object]
 
 
 def test_a_made_up_word_is_no_word_and_differs_in_one_consonant() -> None:
-    accents = word_tests.held_out_voices(8)  # one voice of each
-    asked = word_tests.word_pairs(accents, words=30, known=30, pseudo_words=3, seed=0)
+    accents = utterance_pairs.held_out_voices(8)  # one voice of each
+    asked = utterance_pairs.word_pairs(accents, words=30, known=30, pseudo_words=3, seed=0)
     by_file = {each.file: each for each in asked.utterances}
     real = {each.text for each in asked.utterances if each.file.partition("_")[0] in DEFAULT}
     assert len(asked.pairs) == 8 * 3 * 20
@@ -148,8 +148,8 @@ def test_a_made_up_word_is_no_word_and_differs_in_one_consonant() -> None:
 def test_make_pseudo_words_have_the_sounds_of_the_real_ones_equally_often() -> None:
     written = embedded.transcribe(DEFAULT, ["en-us"])["en-us"]
     phonemes = {word: tuple(each) for word, each in zip(DEFAULT, written, strict=True)}
-    chosen = word_tests.make_pseudo_words([phonemes], DEFAULT, pseudo_words=2)
-    made_up = [word_tests.exchange(phonemes, word, donor) for word, donor in chosen]
+    chosen = utterance_pairs.make_pseudo_words([phonemes], DEFAULT, pseudo_words=2)
+    made_up = [utterance_pairs.exchange(phonemes, word, donor) for word, donor in chosen]
     assert Counter(chain(*(phonemes[word] for word, _ in chosen))) == Counter(chain(*made_up))
     assert len({*made_up}) >= len(chosen) - 2
     assert made_up[chosen.index(("basket", "morning"))][:2] == ("m", "'aa")
@@ -177,7 +177,7 @@ def test_two_neighbouring_words_change_places() -> None:
         assert all(word in slot for word, slot in zip(right, embedded.SLOTS, strict=True))
         places[tuple(n for n, (a, b) in enumerate(zip(right, wrong, strict=True)) if a != b)] += 1
     assert places == {(0, 1): 10, (1, 2): 10, (2, 3): 10, (3, 4): 10}
-    asked = word_tests.sentence_pairs(word_tests.held_out_voices(2), embedded.order_pairs(3), seed=0)
+    asked = utterance_pairs.sentence_pairs(utterance_pairs.held_out_voices(2), embedded.order_pairs(3), seed=0)
     assert len(asked.pairs) == 6
     assert asked.pairs[0].item == "Peter got two large desks."
 
@@ -216,11 +216,11 @@ TEXTS = [("Peter got two", "large desks"), ("Kathy sees three", "old chairs")]
 
 @pytest.mark.parametrize("voices", [2, 4, 12, 52])
 def test_the_second_part_alone_does_not_tell_which_sound_is_right(voices: int) -> None:
-    pairs, spoken = word_tests.consistency_pairs(TEXTS, voices=voices, seed=0)
+    pairs, spoken = sound_pairs.consistency_pairs(TEXTS, voices=voices, seed=0)
     known = {each.file: each for each in spoken}
     assert len(known) == len(spoken)
     assert all(pair.right.files[0] == pair.wrong.files[0] for pair in pairs)
-    for change, text in product(word_tests.CHANGES, TEXTS):
+    for change, text in product(sound_pairs.CHANGES, TEXTS):
         own = [pair for pair in pairs if pair.change == change and pair.item == " ".join(text)]
         right, wrong = (
             Counter(sound.noises[1] if sound.noises else sound.files[1] for sound in sounds)
@@ -230,7 +230,7 @@ def test_the_second_part_alone_does_not_tell_which_sound_is_right(voices: int) -
 
 
 def test_each_wrong_sound_changes_one_thing() -> None:
-    pairs, spoken = word_tests.consistency_pairs(TEXTS, voices=6, seed=0)
+    pairs, spoken = sound_pairs.consistency_pairs(TEXTS, voices=6, seed=0)
     known = {each.file: each for each in spoken}
     for pair in pairs:
         right, wrong = known[pair.right.files[1]], known[pair.wrong.files[1]]
@@ -245,10 +245,10 @@ def test_each_wrong_sound_changes_one_thing() -> None:
 
 def test_noise_lies_behind_both_parts_at_its_level() -> None:
     first, second = (np.full(4000, level, np.float32) for level in (0.1, 0.2))
-    clean = word_tests.joined_changes(first, second, None, snr=10, seed=1)
+    clean = sound_pairs.joined_changes(first, second, None, snr=10, seed=1)
     np.testing.assert_array_equal(clean, np.concatenate([first, second]))
     same, changed = (
-        word_tests.joined_changes(first, second, noises, snr=10, seed=1) - clean
+        sound_pairs.joined_changes(first, second, noises, snr=10, seed=1) - clean
         for noises in (("white", "white"), ("white", "brown"))
     )
     np.testing.assert_array_equal(same[:4000], changed[:4000])
