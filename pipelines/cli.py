@@ -7,6 +7,7 @@ needs none of them.
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from pipelines.commandline.broken_library import broken_library
@@ -76,6 +77,10 @@ def refuse(problem: str) -> NoReturn:
 
 def commands() -> "Mapping[str, Command]":
     """Import the table of the commands, and with it PyTorch; refuse an installation in which a library is broken."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:  # where MKL, which PyTorch loads, ends the process in words of its own
+        refuse("the current folder is deleted; go to another one (cd), and call the command again")
     with large_imports():
         try:
             from pipelines.commands import COMMANDS

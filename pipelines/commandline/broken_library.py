@@ -22,5 +22,8 @@ def broken_library(error: BaseException) -> InputError | None:
             remedy = "install it again; wordless doctor looks at the installation"
             if isinstance(each, MemoryError) or os_number(each) == errno.ENOMEM or "failed to map segment" in reason:
                 remedy = "give this shell more address space (ulimit -v), or the machine or container more memory"
+            if "temporary directory" in reason:  # PyTorch imports dill, which looks for one
+                problem = f"no temporary file can be written ({reason[:MOST_CHARACTERS]})"
+                remedy = "allow this shell larger files (ulimit -f), free some space, or set TMPDIR to another folder"
             return InputError(problem, remedy=remedy)
     return None
