@@ -26,7 +26,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from pipelines.commandline.command import mendable, os_problem
 from pipelines.commandline.command_words import command_line, parse_values, quote, spell
 from pipelines.commandline.former_options import today
-from pipelines.commandline.option_index import index
+from pipelines.commandline.option_index import Index, index
 from pipelines.settings.run_settings import RunSettings
 from pipelines.store.claims import NOTES, RUN_LOCK, SWEEP_LOCK, claim, is_held
 from pipelines.store.run_parts import RESULTS
@@ -57,6 +57,11 @@ def require_name(name: str) -> None:
         problem = "is the link to the run that finished last" if name == LATEST else "is not the name of a run"
         rule = "a name has at most 100 letters, digits, _, ., + and -, and begins with a letter, a digit or _"
         raise InputError(f"name={name} {problem}; {rule}, such as name=wake")
+
+
+def options_of_runs() -> Index:
+    """Return the options of ``wordless run``, whose words stand in the folders of runs."""
+    return index(RunSettings)
 
 
 def require_same_run(folder: Path, words: Iterable[str], mode: Mode) -> None:
@@ -102,7 +107,7 @@ def read_words(folder: Path, mode: Mode = "run") -> list[str] | None:
         if mode == "sweep":
             content = sweep_words(content["hydra"])
         if isinstance(content, list):
-            return [today(str(word), index(RunSettings), tell=False) for word in content]
+            return [today(str(word), options_of_runs(), tell=False) for word in content]
     return None
 
 
@@ -154,7 +159,7 @@ class ClaimedFolder(Callback):
             renamed, words = _claim_folder(config, "sweep", SWEEP_LOCK), _set_own_options(config)
             with read_write(config):  # for the jobs of the sweep
                 if params := config.hydra.sweeper.params:  # of a preset, which may have names of an older version
-                    named = (today(f"{name}={value}", index(RunSettings)) for name, value in params.items())
+                    named = (today(f"{name}={value}", options_of_runs()) for name, value in params.items())
                     config.hydra.sweeper.params = dict(word.split("=", 1) for word in named)
                 words += [f"hydra.sweep.dir={quote(renamed)}"] if renamed else []
                 config.hydra.overrides.hydra.extend(words)
@@ -198,7 +203,7 @@ def _set_own_options(config: DictConfig) -> list[str]:
 def ending_the_command(config: DictConfig) -> Iterator[None]:
     """End the command on an error: Hydra turns all errors of a callback but ``SystemExit`` into warnings."""
     try:
-        with mendable("run", index(RunSettings), config, full=False):
+        with mendable("run", options_of_runs(), config, full=False):
             yield
     except Exception:
         traceback.print_exc()
@@ -267,7 +272,7 @@ class Job:
 
 def options(words: list[str]) -> dict[str, str]:
     """Parse the override words of one job to option -> value, each in one spelling."""
-    named = [today(word, index(RunSettings), tell=False) for word in words]
+    named = [today(word, options_of_runs(), tell=False) for word in words]
     return {name: ",".join(values) for name, values in parse_values(named).items()}
 
 

@@ -6,11 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
-from pipelines.commandline.option_index import HYDRA, index
-from pipelines.commandline.run_folders import ELSEWHERE, JOBS, OVERRIDES_FILE, option_of, read_words
+from pipelines.commandline.option_index import HYDRA
+from pipelines.commandline.run_folders import ELSEWHERE, JOBS, OVERRIDES_FILE, option_of, options_of_runs, read_words
 from pipelines.pages.phrasing import full_name, number, percent
 from pipelines.results.run_record import Results, read_results, value_of
-from pipelines.settings.run_settings import RunSettings
 from pipelines.store.claims import RUN_LOCK, SWEEP_LOCK, is_held
 from pipelines.store.run_parts import RESULTS
 from pipelines.store.run_progress import read_forecast
@@ -123,7 +122,7 @@ def _begun(folder: Path) -> str:
 
 def differing_options(words: list[str]) -> str:
     """Return the options of a command that are not at their default, but Hydra's and those of `ELSEWHERE`."""
-    known = index(RunSettings)
+    known = options_of_runs()
     defaults = {name: option.value for name, option in known.options.items()}
     defaults |= {name: group.chosen for name, group in known.groups.items()}
     return " ".join(
