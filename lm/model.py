@@ -641,7 +641,7 @@ def _soft_states(
     for each in recordings:
         model.require_own(each.codes)
         if each.codes.format.rates:
-            raise InputError(f"{model.name} reads codes of several rates, which are hard: compare.assignments=hard")
+            raise InputError(f"{model.name} reads codes of several rates, which are hard: compare.readout=codes")
 
     def embed(batch: Sequence[tuple[int, Window]]) -> Embedded:
         shares = (recordings[row].shares(window.start, window.stop).flatten(0, 1) for row, window in batch)

@@ -7,12 +7,12 @@ needs none of them.
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from pipelines.commandline.broken_library import broken_library
+from wordless.base.files import require_current_folder
 from wordless.base.imports import large_imports
-from wordless.base.messages import suggestion
+from wordless.base.messages import InputError, suggestion
 from wordless.base.versions import installed_version
 
 if TYPE_CHECKING:
@@ -78,9 +78,9 @@ def refuse(problem: str) -> NoReturn:
 def commands() -> "Mapping[str, Command]":
     """Import the table of the commands, and with it PyTorch; refuse an installation in which a library is broken."""
     try:
-        Path.cwd()
-    except FileNotFoundError:  # where MKL, which PyTorch loads, ends the process in words of its own
-        refuse("the current folder is deleted; go to another one (cd), and call the command again")
+        require_current_folder()  # in a deleted one MKL, which PyTorch loads, ends the process in words of its own
+    except InputError as error:
+        refuse(str(error))
     with large_imports():
         try:
             from pipelines.commands import COMMANDS

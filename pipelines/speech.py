@@ -89,7 +89,7 @@ class DecodeConfig(SpeechOptions, Sampling, StoreOptions):
 
 
 def vocoder_of(model: Path, kind: SynthesisMethod) -> Path | None:
-    """Return the folder of the vocoder that a synthesis method needs; None for a kind that is not learned."""
+    """Return the folder of the vocoder that a synthesis method needs; None for one that is not learned."""
     if not kind.learned:
         return None
     return part_of(model, "vocoder", otherwise=f"choose synthesis={GRIFFIN_LIM.key}, which needs no vocoder, or ")
@@ -138,7 +138,7 @@ class GenerateConfig(SpeechOptions, CodeSampling):
 
     @property
     def kind(self) -> SynthesisMethod | None:
-        """The synthesis method to make; None: only codes."""
+        """The chosen synthesis method; None: only codes."""
         return BY_KEY.get(self.synthesis)
 
     @property

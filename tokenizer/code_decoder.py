@@ -32,9 +32,8 @@ from wordless.base.arrays import IndexArray
 from wordless.base.devices import Batch
 from wordless.base.options import Options, option
 
-SIDE_INPUTS = (
-    3  # inputs of a code beside its log-mel: whether it is of the sound, whether there is a voice, and its height
-)
+# Inputs of a code beside its log-mel: whether it is of the sound, whether there is a voice, and its height.
+SIDE_INPUTS = 3
 MOST_REACH = 1 << 12  # codes
 
 

@@ -1,4 +1,4 @@
-"""The synthesis methods that codes become: everything that commands, stages, figures and pages know about each of them.
+"""The methods by which codes become sound: everything that commands, stages, figures and pages know about each of them.
 
 To add a kind, add it to `SYNTHESIS_METHODS`.
 """

@@ -354,7 +354,7 @@ def beside(
         "dropouts": dropouts(original, sound),
         "log_mel_distance": log_mel_distance(original, sound, audio) if long_enough else None,
         "mel_cepstral_distortion": mel_cepstral_distortion(original, sound, audio) if long_enough else None,
-        **{name: evaluator(original, sound) for name, evaluator in (("stoi", stoi), ("pesq", pesq)) if name in metrics},
+        **{name: metric(original, sound) for name, metric in (("stoi", stoi), ("pesq", pesq)) if name in metrics},
         "pitch_error": None if contour is None or own is None else pitch_error(contour, own),
         "voicing_error": None if contour is None or own is None else voicing_error(contour, own),
     }

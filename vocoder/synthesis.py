@@ -222,7 +222,7 @@ def create_synthesis(
     folder: Path | None = None,
     device: str = "cpu",
 ) -> Synthesis:
-    """Create the synthesis that makes one synthesis method of a tokenizer's codes.
+    """Create the synthesis of a tokenizer's codes by one method.
 
     Learned kinds read the trained vocoder in ``folder``, on its ``device``; a comb reads its prediction of the pitch,
     where the codes have none.

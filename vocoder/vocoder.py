@@ -74,9 +74,8 @@ class Prompt:
 
     waveform: Waveform  # at the codes' rate, codes.num_samples long
     codes: Codes
-    part: CodePart | None = (
-        None  # the codes, and those around them on which their log-mel depends; None: the codes alone
-    )
+    # the codes, and those around them on which their log-mel depends; None: the codes alone
+    part: CodePart | None = None
 
     def crop(self, start: int, stop: int, *, reach: int = 0) -> Prompt:
         """Return time steps ``[start, stop)``, whose log-mel depends on ``reach`` codes on either side."""

@@ -6,12 +6,12 @@
     python docs/images/draw.py sounds voice recording=a.wav Griffin-Lim=b.wav
     python docs/images/draw.py way runs/pictures
     python docs/images/draw.py labels runs/arabic
-    python docs/images/draw.py noise [SWEEP]
+    python docs/images/draw.py noise NAME [SWEEP]
 
 ``way`` draws a recording of a run on its way through the models: wave, log-mel with patches, codes, the GPT's
 surprisal, and the sound of the codes. ``labels`` draws accuracy over the number of labels. ``noise`` draws accuracy
-over the number of codes, a panel for each method and a line for each noise: of the runs of a folder, whose figures it
-writes into ``noise_sizes.tsv``, or without a folder of this file.
+over the number of codes, a panel for each method and a line for each noise, from ``NAME.tsv``; it first writes this
+table if the folder of a sweep is given. ``noise_sizes`` is of built-in words, ``number_of_codes`` of people.
 ``pictures`` draws the first screens of the report and of the page of ``wordless demo``; ``chart`` draws the chart of a
 page whose description begins with the given words; ``sounds`` draws spectrograms of sounds of one rate, one below the
 other. The script needs Chromium with its chromedriver, and ``pip install selenium 'wordless[demo]'``.
@@ -36,7 +36,7 @@ import soundfile
 from PIL import Image
 
 import wordless
-from pipelines.pages.phrasing import full_name
+from pipelines.pages.phrasing import full_name, noise_label
 from pipelines.results.run_record import read_results, recorded_options
 
 if TYPE_CHECKING:
@@ -202,59 +202,61 @@ def draw_labels(run: Path) -> None:
     write(drawn.getvalue(), "labels")
 
 
-NOISE_SIZES = HERE / "noise_sizes.tsv"
-NOISE_PANELS = ("gpt", "bag_of_codes", "bottleneck")  # in this order, as far as they were measured
-NOISE_LOOKS = (("#000000", "o"), ("#0072B2", "s"), ("#009E73", "D"), ("#D55E00", "^"))  # Okabe and Ito (2008)
+NOISE_PANELS = ("gpt", "bag_of_codes")
+BEFORE_CODES = "bottleneck"  # whose accuracy is that of no number of codes: a dotted line in all panels
+NO_NOISE = noise_label(None)
+# In the order in which noises come; colours of Okabe and Ito (2008).
+NOISE_LOOKS = (("#000000", "o"), ("#0072B2", "s"), ("#009E73", "D"), ("#D55E00", "^"), ("#CC79A7", "v"))
 
 
-def read_noise_sizes(sweep: Path) -> None:
+def read_noise_sizes(sweep: Path, table: Path) -> None:
     """Write the test accuracy of each method, number of codes and noise of the runs of a sweep, with its interval."""
     rows = []
     for path in sorted(sweep.glob("*/results.json")):
         results = read_results(path.parent)
         codes = recorded_options(results)["tokenizer"]["codebook_size"]
-        for of in NOISE_PANELS:
+        for of in (*NOISE_PANELS, BEFORE_CODES):
             for noise, row in results["comparison"].under_noise(of).items():
-                snr = math.inf if noise is None or noise.snr is None else noise.snr
-                rows.append(
-                    {"of": of, "codes": codes, "snr": snr, "value": row.value, "low": row.low, "high": row.high}
-                )
-    pandas.DataFrame(rows).sort_values(["of", "codes"], kind="stable").to_csv(NOISE_SIZES, sep="\t", index=False)
+                figures = {"value": row.value, "low": row.low, "high": row.high}
+                rows.append({"of": of, "codes": codes, "noise": noise_label(noise), **figures})
+    pandas.DataFrame(rows).sort_values(["of", "codes"], kind="stable").to_csv(table, sep="\t", index=False)
 
 
-def draw_noise() -> None:
-    """Draw `NOISE_SIZES` with a panel for each method; bars are intervals, beside each other."""
-    rows = pandas.read_csv(NOISE_SIZES, sep="\t")
-    methods = [of for of in NOISE_PANELS if of in {*rows.of}]
-    figure, axes = plt.subplots(1, len(methods), sharey=True, figsize=(4.6 * len(methods), 4.4), layout="constrained")
-    for axis, of in zip(np.atleast_1d(axes), methods, strict=True):
+def draw_noise(name: str) -> None:
+    """Draw the table of a name with a panel for each method; bars are intervals, beside each other."""
+    rows = pandas.read_csv(HERE / f"{name}.tsv", sep="\t")
+    noises = [NO_NOISE, *(each for each in dict.fromkeys(rows.noise) if each != NO_NOISE)]
+    before = rows[rows.of == BEFORE_CODES].drop_duplicates("noise").set_index("noise").value
+    width = 4.6 * len(NOISE_PANELS)
+    figure, axes = plt.subplots(1, len(NOISE_PANELS), sharey=True, figsize=(width, 4.4), layout="constrained")
+    for axis, of in zip(axes, NOISE_PANELS, strict=True):
         own = rows[rows.of == of]
         sizes = sorted({*own.codes})
-        for number, snr in enumerate(sorted({*own.snr}, reverse=True)):
-            line, (colour, marker) = own[own.snr == snr].sort_values("codes"), NOISE_LOOKS[number]
+        for number, noise in enumerate(noises):
+            line, (colour, marker) = own[own.noise == noise].sort_values("codes"), NOISE_LOOKS[number]
             at = line.codes * 1.06 ** (number - 1.5)
             below, above = ((side * (line.value - line[end])).fillna(0) for side, end in ((1, "low"), (-1, "high")))
-            label = "no noise" if math.isinf(snr) else f"{snr:g} dB"
             bars = [100 * below, 100 * above]
-            axis.errorbar(at, 100 * line.value, bars, color=colour, marker=marker, capsize=3, linewidth=2, label=label)
+            axis.errorbar(at, 100 * line.value, bars, color=colour, marker=marker, capsize=3, linewidth=2, label=noise)
+            if noise in before:
+                axis.axhline(100 * before[noise], color=colour, linestyle=":", linewidth=1)
         axis.set_xscale("log")
-        axis.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        axis.set_xticks(sizes, [f"{size:,.0f}" for size in sizes])
         axis.minorticks_off()
         axis.set_title(full_name(of), fontsize=14)
         axis.set_xlabel("number of codes in the codebook", fontsize=13)
         axis.tick_params(labelsize=12)
         axis.grid(axis="y", alpha=0.3)
-    first = np.atleast_1d(axes)[0]
-    first.set_ylim(0, 101)
-    first.set_ylabel("test accuracy, %", fontsize=13)
-    title = "white noise in the test clips (bars: 95 % intervals over voices, where they are known)"
-    places = {"loc": "outside upper center", "ncols": len(NOISE_LOOKS)}
+    axes[0].set_ylim(0, 101)
+    axes[0].set_ylabel("test accuracy, %", fontsize=13)
+    title = "noise in the test clips (bars: 95 % intervals, where they are known)"
+    places = {"loc": "outside upper center", "ncols": len(noises)}
     figure.legend(
-        *first.get_legend_handles_labels(), frameon=False, fontsize=12, title=title, title_fontsize=12, **places
+        *axes[0].get_legend_handles_labels(), frameon=False, fontsize=12, title=title, title_fontsize=12, **places
     )
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=110)
-    write(drawn.getvalue(), "noise_sizes")
+    write(drawn.getvalue(), name)
 
 
 def main() -> None:
@@ -271,7 +273,9 @@ def main() -> None:
         more = commands.add_parser(command)
         for word in words:
             more.add_argument(word)
-    commands.add_parser("noise").add_argument("sweep", nargs="?")
+    sizes = commands.add_parser("noise")
+    sizes.add_argument("name")
+    sizes.add_argument("sweep", nargs="?")
     more.add_argument("sounds", nargs="+", metavar="TITLE=FILE")
     given = parser.parse_args()
     match given.command:
@@ -288,8 +292,8 @@ def main() -> None:
                 write(chart.screenshot_as_png, given.name)
         case "noise":
             if given.sweep is not None:
-                read_noise_sizes(Path(given.sweep))
-            draw_noise()
+                read_noise_sizes(Path(given.sweep), HERE / f"{given.name}.tsv")
+            draw_noise(given.name)
         case "sounds":
             draw_sounds(given.name, given.sounds)
 

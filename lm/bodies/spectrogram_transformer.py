@@ -382,9 +382,8 @@ class AstBody(Body):
     epsilon: float = DEFAULT_EPSILON  # of the layer normalisations
     clip_vector: bool = False  # whether there is one state for each piece of `ast.patches`, and not one for each patch
     positions: int | None = None  # patches along time that positions are learned for; None: `ast.patches`
-    statistics: SpectrogramStatistics | None = (
-        None  # of the training filter banks; None: those of the weights, or of AudioSet
-    )
+    # of the training filter banks; None: those of the weights, or of AudioSet
+    statistics: SpectrogramStatistics | None = None
 
     name: ClassVar[str] = "ast"
     title: ClassVar[str] = "Audio Spectrogram Transformer"

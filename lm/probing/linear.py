@@ -55,9 +55,8 @@ COMPUTES_WITH_TENSORS = all(
 # Directions in which training clips vary by less than a millionth of their largest deviation are rounding errors.
 _SMALLEST_VARIANCE = 1e-12
 _CERTAIN = 40.0  # its sigmoid is 1 in float32
-LEAST_GAIN = (
-    0.01  # a point of accuracy, or of R2: a larger clipping must gain more than this, and than a standard error
-)
+# A point of accuracy, or of R2: a larger clipping must gain more than this, and than a standard error.
+LEAST_GAIN = 0.01
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -284,7 +283,7 @@ class RidgeProbe:
         try:  # the matrix is symmetric, and its transpose is in LAPACK's order
             factor = cho_factor(penalised.T, lower=True, check_finite=False)
             solution: DoubleArray = cho_solve(factor, self._answers, check_finite=False)
-        except LinAlgError:  # rounded products of collinear features, with hardly any regularisation strength
+        except LinAlgError:  # rounded products of collinear features, with hardly any regularisation
             # Smaller shares of the largest eigenvalue may be errors of rounding. In the space of the clips each product
             # is a sum in 32 bits, and their errors add up over the clips.
             smallest = float(np.finfo(np.float32).eps) * (len(self._products) if self._by_clips else 1)

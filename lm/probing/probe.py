@@ -6,9 +6,8 @@ classifier. A method may offer several candidates (layers, poolings). There are 
 regularisation strengths for all methods:
 
 1. Every candidate is tried with a few regularisation strengths, and the best one is chosen. Ridge regression judges,
-also where the
-   probe is a logistic regression: it has a closed form, and a fit of logistic regression for every layer,
-   regularisation strength and fold would take ten times as long as all the rest.
+   also where the probe is a logistic regression: it has a closed form, and a fit of logistic regression for every
+   layer, regularisation strength and fold would take ten times as long as all the rest.
 2. The chosen candidate is tried with more regularisation strengths, by the wanted classifier.
 
 Both are done for each clipping of the inputs (`probe.feature_clipping`). A larger clipping is taken only where it gains

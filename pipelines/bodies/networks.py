@@ -261,9 +261,8 @@ class Network:
     reader: LayerReader  # of recordings and layers, with the weights that the network has before it learns labels
     decides: Mapping[str, object]  # options and weights that decide the layers before that
     learns: object  # the same that decide the training, beside those below
-    source: Callable[
-        [AugmentedInputs, int], BodySource
-    ]  # of the stored inputs of the clips, and the longest training clip
+    # of the stored inputs of the clips, and the longest training clip
+    source: Callable[[AugmentedInputs, int], BodySource]
     training: LabelTraining
     head: HeadConfig
     normalised: bool = False  # see `ClassificationTask`

@@ -36,7 +36,17 @@ from pipelines.commandline.former_options import with_names_of_today
 from pipelines.commandline.option_index import HYDRA, Index, group_by_section, index, written_value
 from pipelines.store.claims import CLAIMED, claims
 from wordless.base.devices import NO_DEVICE
-from wordless.base.files import NO_LOCKS, NO_PERMISSION, NO_SPACE, WRITE_ERRORS, causes, existing, is_full, os_number
+from wordless.base.files import (
+    NO_LOCKS,
+    NO_PERMISSION,
+    NO_SPACE,
+    WRITE_ERRORS,
+    causes,
+    existing,
+    is_full,
+    os_number,
+    require_current_folder,
+)
 from wordless.base.messages import InputError, escape, suggestion
 from wordless.base.options import build, leaves
 from wordless.base.processes import end_with_parent, is_started_by_another, is_under_torchrun, rank
@@ -99,13 +109,6 @@ def command(own: Command, task: _Task) -> None:
         except (HydraException, OmegaConfBaseException) as error:
             raise explain(error, known) from error
         sys.stdout.flush()
-
-
-def require_current_folder() -> Path:
-    try:
-        return Path.cwd()
-    except FileNotFoundError:
-        raise InputError("the current folder is deleted; go to another one (cd), and call the command again") from None
 
 
 def start(own: Command) -> None:

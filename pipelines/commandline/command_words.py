@@ -22,9 +22,7 @@ from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 from omegaconf.grammar_parser import parse
 
 from pipelines.commandline.former_options import GONE, QUOTES, today, unknown_option
-from pipelines.commandline.option_index import (
-    Index,
-)
+from pipelines.commandline.option_index import Index
 from wordless.base.messages import InputError, suggestion
 
 HYDRA_PATHS = frozenset({"hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"})

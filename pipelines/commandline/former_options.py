@@ -78,8 +78,8 @@ def with_names_of_today(config: Mapping[str, Any], known: Index) -> dict[str, An
             continue
         value = group.pop(last)
         several = isinstance(value, list)
-        today = [values.get(each, each) if isinstance(each, str) else each for each in (value if several else [value])]
-        group[new.rpartition(".")[2]] = today if several else today[0]
+        named = [values.get(each, each) if isinstance(each, str) else each for each in (value if several else [value])]
+        group[new.rpartition(".")[2]] = named if several else named[0]
         tell_renamed(old, new, old)
     return found
 

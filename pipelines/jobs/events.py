@@ -147,7 +147,7 @@ def match(found: Sequence[Event], truth: Sequence[Event], tolerance: float) -> d
     return right
 
 
-def evaluator(
+def figures_of_events(
     recordings: Sequence[ScoredWindows],
     truth: Sequence[Event],
     classes: Sequence[str],
@@ -157,7 +157,7 @@ def evaluator(
     tolerance: float,
     background: str | None = None,
 ) -> list[ClassFigures]:
-    """Judge the events of each annotated class as those of a detector.
+    """Return figures of the events of each annotated class, as those of a detector.
 
     Average precision is the area below the precision that each recall has at best, over `THRESHOLDS` thresholds, at
     each of which events are merged anew. The last figures are those of all classes, with the mean of these areas.

@@ -18,7 +18,7 @@ from lm.heads import ClassificationTask, PredictionRow
 from pipelines.commandline.command_words import command_line
 from pipelines.commandline.recording_options import seconds_of_recording, write_annotations
 from pipelines.jobs.coding import ReadSound, noun, read_all
-from pipelines.jobs.events import ClassFigures, Overlaps, ScoredWindows, evaluator, event_windows, match
+from pipelines.jobs.events import ClassFigures, Overlaps, ScoredWindows, event_windows, figures_of_events, match
 from pipelines.jobs.seen_recordings import ALL_RECORDINGS, SeenRecordings, seen_among
 from pipelines.jobs.sound_probe import KeptProbes, SoundProbe, SoundView
 from pipelines.pages.page_of_places import Answer, AudioBudget, write_predictions_page
@@ -268,7 +268,7 @@ def predict_windows(
     if truth:
         places = {str(place.root / clip.path): (place.root, clip) for place in recordings for clip in place.clips}
         seen = seen_among({each.path: places[each.path] for each in scored}, settings.model, scorer.channel)
-        about_class = partial(evaluator, classes=classes, threshold=settings.threshold, **of_scorer)
+        about_class = partial(figures_of_events, classes=classes, threshold=settings.threshold, **of_scorer)
         for title, names in seen.tables({each.path for each in scored}).items():
             of_table = [each for each in scored if each.path in names]
             parts_of_table = [each for each in known if each.path in names]

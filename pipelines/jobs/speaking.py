@@ -90,7 +90,7 @@ class ModelsOfRun:
         return () if self.vocoder is None else self.vocoder.model.config.groups
 
     def synthesis(self, kind: SynthesisMethod, voice: str = "", *, seed: int = 0) -> Synthesis:
-        """Return the synthesis of a synthesis method; only a learned one has voices, "" for their average."""
+        """Return the synthesis by a method; only a learned one has voices, "" for their average."""
         sampling = replace(self.sampling, seed=seed)
         if kind.stream is not None:
             return Synthesis(SignalProcessingBaseline(kind), self.tokenizer, sampling)
@@ -338,7 +338,7 @@ def _prompt(path: Path | None, tokenizer: Tokenizer) -> Prompt | None:
 def open_synthesis(
     model: Path, tokenizer: Tokenizer, kind: SynthesisMethod, sampling: Sampling, *, device: str
 ) -> Synthesis:
-    """Create the synthesis of a run for the chosen synthesis method."""
+    """Create the synthesis of a run by the chosen method."""
     if sampling.group is not None and not kind.learned:
         problem = f"group={sampling.group}, but {kind.title} knows no groups"
         raise InputError(f"{problem}; leave it out, or choose synthesis={WAVENET.key}")

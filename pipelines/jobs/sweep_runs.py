@@ -110,7 +110,7 @@ class SweepPage(Callback):
         return Job(number=number, overrides=overrides, folder="")
 
 
-def place(of: type) -> str:
+def hydra_place(of: type) -> str:
     """Return where a class stands, as Hydra reads it."""
     return f"{of.__module__}.{of.__qualname__}"
 
@@ -126,9 +126,9 @@ RUN_FOLDERS: Mapping[str, object] = {
     "job": {"chdir": False},
     "callbacks": {
         # keeps other runs from writing into this run's folder
-        "folder": {"_target_": place(ClaimedFolder)},
+        "folder": {"_target_": hydra_place(ClaimedFolder)},
         # writes sweep.html and sweep.csv, which compare the jobs of a sweep
-        "sweep": {"_target_": place(SweepPage), "folders": []},
+        "sweep": {"_target_": hydra_place(SweepPage), "folders": []},
     },
 }
 

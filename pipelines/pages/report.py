@@ -264,8 +264,8 @@ def _noise(comparison: Comparison, value: str) -> Chart:
     kinds = [*dict.fromkeys(noise.kind for noise in noises)]
     clean, written = ("no noise", decibels) if len(kinds) == 1 else ("none", number)  # panels are narrow
     names = {noise: noise.kind if noise.snr is None else written(noise.snr) for noise in noises}
-    in_report_order = sorted(noises, key=lambda noise: -math.inf if noise.snr is None else noise.snr, reverse=True)
-    labels = [clean, *dict.fromkeys(names[noise] for noise in in_report_order)]
+    by_ratio = sorted(noises, key=lambda noise: -math.inf if noise.snr is None else noise.snr, reverse=True)
+    labels = [clean, *dict.fromkeys(names[noise] for noise in by_ratio)]
     ticks = {float(place): label for place, label in enumerate(labels)}
     places: dict[Noise | None, float] = {noise: float(labels.index(name)) for noise, name in names.items()}
     places[None] = 0.0
@@ -349,11 +349,9 @@ def confusion_chart(of: str, classes: Sequence[str], clips: Sequence[Sequence[fl
     for each in (axes, bar):
         each.tick_params(length=0)
         each.spines[:].set_visible(False)
-    evaluator, right = (
-        "the GPT's probe" if of == GPT_METHOD else full_name(of),
-        float(np.trace(counts) / max(counts.sum(), 1)),
-    )
-    told = f"Confusion matrix of {evaluator}, {count} classes: {percent(right)} of the clips right"
+    whose = "the GPT's probe" if of == GPT_METHOD else full_name(of)
+    right = float(np.trace(counts) / max(counts.sum(), 1))
+    told = f"Confusion matrix of {whose}, {count} classes: {percent(right)} of the clips right"
     return Chart(figure=figure, name="confusion", description=told, scrolls=100 + side * count > WIDTH)
 
 

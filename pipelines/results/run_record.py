@@ -546,9 +546,8 @@ class Results(TypedDict, total=False):
     curves: dict[str, TrainingRecord]
     codebook: Section  # counts of each code; verdict: of a collapse; kmeans; its sample
     comparison: Comparison  # of the methods that were probed
-    listening: (
-        Section  # clips with their sounds; generated samples of the language model; the evaluator and its warning
-    )
+    # clips with their sounds; generated samples of the language model; the evaluator and its warning
+    listening: Section
     stages: list[Section]  # name, key and costs of each stage, and whether it was reused
     coverage: list[Section]  # what each training read of its recordings, its steps, and those it was planned for
     provenance: Section  # version, commit, date (UTC), command, machine, device, threads, sizes of models, config

@@ -1,4 +1,4 @@
-"""The sound of test clips: excerpts, their codes as all synthesis methods, figures, continuations, and their labels.
+"""The sound of test clips: excerpts, their codes as sound, figures, continuations, and their labels.
 
 All sounds that are measured are files, including the originals. The classifier that names labels in decoded sound was
 trained and chosen without test clips. Of a continuation it gets only the new part: the prompt is a recording.
@@ -99,7 +99,7 @@ class Playback:
         }
 
     def open(self) -> tuple[Tokenizer, dict[str, Synthesis]]:
-        """Load the tokenizer and the synthesis of each synthesis method, on this run's device."""
+        """Load the tokenizer, and the synthesis by each method, on this run's device."""
         tokenizer = Tokenizer.from_pretrained(self.tokenizer.folder, device=str(self.device))
         sampling = self.config.sampled(temperature=self.config.vocoder_temperature, seed=self.config.seed)
         create = partial(create_synthesis, tokenizer=tokenizer, sampling=sampling, folder=self.vocoder.folder)
@@ -119,7 +119,7 @@ class Playback:
     def speak(
         self, run: StageRun, syntheses: Mapping[str, Synthesis], codes: Mapping[int, Codes], *, title: str
     ) -> Iterator[tuple[str, dict[int, Waveform]]]:
-        """Decode codes of clips, by the clips' numbers, to each synthesis method, one kind after the other."""
+        """Decode codes of clips, by the clips' numbers, by one synthesis method after the other."""
         clips = [self.clips.clips[number] for number in codes]
         groups, names = [clip.group for clip in clips], [clip.name for clip in clips]
         for kind, synthesis in syntheses.items():
@@ -145,7 +145,7 @@ JUDGED = "judged.json"
 
 @stage("decoded", version=9, title="test clips decoded")
 def decode_clips(run: StageRun, playback: Playback) -> None:
-    """Write WAV files at the tokenizer's rate: each clip's original, and its codes decoded to every synthesis method.
+    """Write WAV files at the tokenizer's rate: each clip's original, and its codes decoded by every synthesis method.
 
     Of a random half of the clips, the recorded log-mel is also made sound, without codes. The first half would be some
     labels alone, because clips are in the order of their paths.
@@ -195,7 +195,7 @@ def wav_name(number: int, kind: str) -> str:
 
 
 def kinds_of(folder: Path, number: int) -> list[str]:
-    """List the synthesis methods of a clip that an entry of `decode_clips` has."""
+    """List the synthesis methods by which an entry of `decode_clips` has sound of a clip."""
     return [kind for kind in COMPARED_SYNTHESIS if (folder / wav_name(number, kind)).is_file()]
 
 
@@ -423,10 +423,10 @@ def _write_sound(
     file: Path, tokenizer: Tokenizer, prompt: Prompt | None, codes: Codes, sound: Waveform
 ) -> tuple[Codes, measures.Figures]:
     """Write the sound of new codes behind its prompt; return the codes of the new sound, and figures."""
-    whole_clip = joined_sound(prompt.waveform, sound) if prompt else sound
-    whole_clip.write(file)
+    whole = joined_sound(prompt.waveform, sound) if prompt else sound
+    whole.write(file)
     start = len(prompt.codes.values) if prompt else 0
-    again = tokenizer.encode(whole_clip).crop(start, start + len(codes.values))
+    again = tokenizer.encode(whole).crop(start, start + len(codes.values))
     figures: measures.Figures = {"prompt_seconds": prompt.waveform.seconds} if prompt else {}
     if len(again.finest.values):
         figures |= {"code_agreement": measures.code_agreement(codes.finest, again.finest)}

@@ -10,9 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from pipelines.store.run_parts import (
-    from_hub,
-)
+from pipelines.store.run_parts import from_hub
 from wordless.base.files import find_object, read_object
 from wordless.base.messages import InputError, OldModelError, written
 from wordless.base.saved_models import CONFIG, ModelKind, hub_address

@@ -50,14 +50,14 @@ def with_noise(sound: Waveform) -> Waveform:
 @pytest.mark.parametrize("name", MOS_PREDICTORS)
 def test_noise_has_a_lower_score(name: str, spoken: dict[tuple[str, str], Waveform]) -> None:
     pytest.importorskip(MOS_PREDICTORS[name].modules[0])
-    clear, evaluator = spoken[TEXTS[2], VOICES[0]], MOS_PREDICTORS[name].hear
-    first, noisy, again = evaluator(clear), evaluator(with_noise(clear)), evaluator(clear)
+    clear, predictor = spoken[TEXTS[2], VOICES[0]], MOS_PREDICTORS[name].hear
+    first, noisy, again = predictor(clear), predictor(with_noise(clear)), predictor(clear)
     assert first == again
     assert first
     assert noisy
     assert noisy[name] < first[name] - 0.2
     assert all(0.5 < value < 5.5 for value in (*first.values(), *noisy.values()))
-    assert evaluator(Waveform(samples=np.zeros(JUDGED_RATE, np.float32), sample_rate=JUDGED_RATE)) is None
+    assert predictor(Waveform(samples=np.zeros(JUDGED_RATE, np.float32), sample_rate=JUDGED_RATE)) is None
 
 
 def test_dnsmos_is_that_of_the_package(spoken: dict[tuple[str, str], Waveform]) -> None:
@@ -73,44 +73,44 @@ NOISE = np.random.default_rng(0).normal(0, 0.1, SPEECH_RATE).astype(np.float32)
 UNFIT: list[tuple[str, str, Waveform, str]] = [
     ("dnsmos", "speechmos", Waveform(samples=NOISE, sample_rate=SPEECH_RATE), "no speech"),
     ("distillmos", "distillmos", Waveform(samples=NOISE, sample_rate=SPEECH_RATE), "no speech"),
-    ("dnsmos", "numpy", Waveform(samples=sweep(0.5, RATE), sample_rate=RATE), "4,000 Hz"),  # the evaluator is not asked
+    ("dnsmos", "numpy", Waveform(samples=sweep(0.5, RATE), sample_rate=RATE), "4,000 Hz"),  # the predictor is not asked
 ]
 
 
-@pytest.mark.parametrize(("evaluator", "package"), [("dnsmos", "speechmos"), ("distillmos", "distillmos")])
+@pytest.mark.parametrize(("predictor", "package"), [("dnsmos", "speechmos"), ("distillmos", "distillmos")])
 def test_opinions_of_decoded_speech_stand_beside_those_of_the_recordings(
-    evaluator: str, package: str, tmp_path: Path
+    predictor: str, package: str, tmp_path: Path
 ) -> None:
     pytest.importorskip(package, exc_type=ImportError)
     asked = Utterance(file="a.wav", text="Peter got two large desks.", voice="en-us+f1", speed=150, pitch=50)
     speech = read(speak([asked], tmp_path / "cache", seed=0) / asked.file, SPEECH_RATE)
     noise = Waveform(samples=NOISE, sample_rate=SPEECH_RATE)
     judged = opinions.predict_mos(
-        silent_session(tmp_path), decoded(tmp_path / "decoded", [speech, speech, noise]), evaluator
+        silent_session(tmp_path), decoded(tmp_path / "decoded", [speech, speech, noise]), predictor
     )
     assert judged.read_json(JUDGED)["unfit"] is None
     first, second, last = (row["sounds"] for row in judged.read_rows(JUDGED, "clips"))
     assert first["wavenet"] == first[ORIGINAL] == first["griffin_lim"] == second[ORIGINAL]
     assert second["griffin_lim"] == last[ORIGINAL]
-    assert last[ORIGINAL][evaluator] < first[ORIGINAL][evaluator]
+    assert last[ORIGINAL][predictor] < first[ORIGINAL][predictor]
 
 
-@pytest.mark.parametrize(("evaluator", "package", "sound", "told"), UNFIT)
+@pytest.mark.parametrize(("predictor", "package", "sound", "told"), UNFIT)
 def test_what_a_judge_cannot_judge_has_no_figures(
-    evaluator: str, package: str, sound: Waveform, told: str, tmp_path: Path
+    predictor: str, package: str, sound: Waveform, told: str, tmp_path: Path
 ) -> None:
     pytest.importorskip(package, exc_type=ImportError)
     entry = decoded(tmp_path / "decoded", [sound])
-    judged = opinions.predict_mos(silent_session(tmp_path), entry, evaluator)
+    judged = opinions.predict_mos(silent_session(tmp_path), entry, predictor)
     assert told in str(judged.read_json(JUDGED)["unfit"])
     assert judged.read_rows(JUDGED, "clips") == []
 
 
-def judged_by(tmp_path: Path, evaluator: str, content: object) -> Entry:
-    folder = tmp_path / evaluator
+def judged_by(tmp_path: Path, predictor: str, content: object) -> Entry:
+    folder = tmp_path / predictor
     folder.mkdir()
     write_json(folder / JUDGED, content)
-    return Entry(stage=f"judged_{evaluator}", key=f"key of {evaluator}", place=folder, reused=False)
+    return Entry(stage=f"judged_{predictor}", key=f"key of {predictor}", place=folder, reused=False)
 
 
 def test_decoded_sound_is_compared_with_the_recordings_and_shown(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_decoded_sound_is_compared_with_the_recordings_and_shown(tmp_path: Path)
 
 def test_a_run_without_decoded_speech_or_packages_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    for module in (module for evaluator in MOS_PREDICTORS.values() for module in evaluator.modules):
+    for module in (module for predictor in MOS_PREDICTORS.values() for module in predictor.modules):
         monkeypatch.delitem(sys.modules, module, raising=False)
     with pytest.raises(InputError, match="add vocoder"):
         run_settings(composed(tmp_path / "store", "stages=[tokenizer,speech_judges]"))

@@ -335,6 +335,14 @@ def _raised(error: OSError) -> None:
     raise error
 
 
+def require_current_folder() -> Path:
+    """Return the current folder; refuse one that is deleted."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise InputError("the current folder is deleted; go to another one (cd), and call the command again") from None
+
+
 def existing(path: str) -> Path:
     """Return the path itself, or the nearest existing folder above it."""
     place = Path(path)

@@ -38,11 +38,8 @@ INDEX = f"{WEIGHTS}.index.json"  # names the file of each tensor where weights l
 PREPROCESSOR = "preprocessor_config.json"  # beside them in a Hugging Face folder: how inputs are prepared
 _RATES = "rates"  # key of config.json in a folder that holds a model for each of several rates, in folders of their own
 HASH = "weights_sha256"  # key of config.json: the hash of the weights
-_LABELLED = (
-    "Classification",
-    "ForCTC",
-    "ForXVector",
-)  # ends of the names of models of transformers that learned labels
+# Ends of the names of models of transformers that learned labels.
+_LABELLED = ("Classification", "ForCTC", "ForXVector")
 TYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32"}
 # what PyTorch, safetensors and Python raise when a file is damaged, and what the machine may raise as well
 _DAMAGE = (SafetensorError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
@@ -175,9 +172,8 @@ def reading(folder: Path, kind: ModelKind, config: type[T]) -> Iterator[T]:
             part = folder / kind.part
             named = part if (part / name).is_file() else "a folder that wordless run wrote"
             raise InputError(f"{path} {why_no_file(path)}: {folder} holds no {kind.name}; name {named}")
-    others = [
-        f"a {each.name}" for each in MODEL_KINDS if each.key in keys
-    ]  # that the keys belong to; none: no model of ours
+    # that the keys belong to; none: no model of ours
+    others = [f"a {each.name}" for each in MODEL_KINDS if each.key in keys]
     others += ["another kind of model"] if HASH in keys else []
     if kind.key not in keys and others:
         beside = folder.absolute().parent / kind.part

@@ -1,4 +1,4 @@
-"""MOS prediction: models that rate decoded speech and its recordings: facts."""
+"""MOS predictors, which rate decoded speech and its recordings: facts."""
 
 from pipelines.extras.extra import Extra
 

@@ -1,4 +1,4 @@
-"""MOS prediction: each rates the decoded test clips of a run, and their recordings, which have scores, too.
+"""MOS predictors: each rates the decoded test clips of a run, and their recordings.
 
 Their models lie inside their packages, so nothing is downloaded (``wordless[judges]``). A predictor hears one sound at
 a time, and knows neither its codes nor its recording.
@@ -40,7 +40,7 @@ MOSFigures = dict[str, float]  # figures of a sound
 
 
 def unfit_rate(sample_rate: int) -> str | None:
-    """Say why the metrics cannot hear sounds of a sample rate; None if they can."""
+    """Say why the predictors cannot hear sounds of a sample rate; None if they can."""
     return (
         None
         if sample_rate >= MOS_RATE

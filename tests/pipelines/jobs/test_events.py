@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.jobs.events import ScoredWindows, evaluator, event_windows, match
+from pipelines.jobs.events import ScoredWindows, event_windows, figures_of_events, match
 from wordless.audio.recordings.annotation_formats import Event
 
 
@@ -89,7 +89,7 @@ def test_a_detector_is_judged_by_class() -> None:
     scores = [[0.9, 0.0], [0.0, 0.0], [0.6, 0.0], [0.0, 0.0], [0.6, 0.0], [0.0, 0.0]]
     own = windowed(scores, window=1.0)
     truth = [event(0, 1), event(2, 3), event(5, 6, "y")]
-    x, y, both = evaluator([own], truth, ("x", "y"), 0.5, exclusive=True, tolerance=0.0)
+    x, y, both = figures_of_events([own], truth, ("x", "y"), 0.5, exclusive=True, tolerance=0.0)
     assert (x.annotated, x.found, x.right) == (2, 3, 2)
     assert [x.precision, x.recall] == pytest.approx([2 / 3, 1])
     assert x.average_precision == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)

@@ -108,13 +108,14 @@ def with_background(
     events = [*_events(usable, fit, min_seconds)]
     rooms = _rooms({each.path for each in events}, found, fit, seed)
     first = {each.path: each.row for each in reversed(events)}
+    longest_first = sorted(enumerate(events), key=lambda each: -each[1].seconds)
     frame, rows = usable.frame, dict[int, tuple[str, int]]()  # number of a part -> recording, row that it stands beside
-    for number, event in sorted(enumerate(events), key=lambda each: -each[1].seconds):
+    for number, event in longest_first:
         if (own := rooms.get(event.path)) is not None and own.largest >= event.size:
             own.take(event.size, number)
             rows[number] = event.path, event.row
     group = frame.group.tolist()
-    for number, event in sorted(enumerate(events), key=lambda each: -each[1].seconds):
+    for number, event in longest_first:
         if number in rows:
             continue
         sizes = {path: max(round(event.seconds * fit[path].sample_rate), 1) for path in rooms}

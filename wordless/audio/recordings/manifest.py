@@ -332,8 +332,8 @@ _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 
 def unquoted(cell: str) -> str:
     """Return a cell of a table of tabs without quotation marks around all of it, where those inside are doubled."""
-    whole_recording = _QUOTED.fullmatch(cell) if cell.startswith('"') else None
-    return whole_recording[1].replace('""', '"') if whole_recording else cell
+    whole = _QUOTED.fullmatch(cell) if cell.startswith('"') else None
+    return whole[1].replace('""', '"') if whole else cell
 
 
 def write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
