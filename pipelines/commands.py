@@ -4,22 +4,22 @@ from collections.abc import Mapping
 
 from pipelines.commandline.command import Command
 from pipelines.doctor import DoctorConfig, doctor
-from pipelines.extras.demo import DemoConfig, demo
-from pipelines.extras.demo.server import serve
-from pipelines.extras.figures import FiguresConfig, figures
-from pipelines.extras.figures.chart_files import write_figures
-from pipelines.extras.find import FindConfig, find
-from pipelines.extras.find.places import find_in_recordings
-from pipelines.extras.finetune import FinetuneConfig, finetune
-from pipelines.extras.finetune.finetune_body import finetune_body
-from pipelines.extras.publish import PublishConfig, publish
-from pipelines.extras.publish.publishing import write
 from pipelines.jobs.coding import encode_recordings, score_recordings
 from pipelines.jobs.embedding import embed_recordings, probe_run
 from pipelines.jobs.predict import predict_recordings
 from pipelines.jobs.run_chain import run
 from pipelines.jobs.speaking import decode_codes, generate_sounds
 from pipelines.jobs.sweep_runs import RUN_FOLDERS
+from pipelines.plugins.demo import DemoConfig, demo
+from pipelines.plugins.demo.server import serve
+from pipelines.plugins.figures import FiguresConfig, figures
+from pipelines.plugins.figures.chart_files import write_figures
+from pipelines.plugins.find import FindConfig, find
+from pipelines.plugins.find.places import find_in_recordings
+from pipelines.plugins.finetune import FinetuneConfig, finetune
+from pipelines.plugins.finetune.finetune_body import finetune_body
+from pipelines.plugins.publish import PublishConfig, publish
+from pipelines.plugins.publish.publishing import write
 from pipelines.probe_run import ProbeRunConfig, probe
 from pipelines.recordings import EmbedConfig, EncodeConfig, PredictConfig, ScoreConfig, embed, encode, predict, score
 from pipelines.runs import ListingConfig, RunsConfig, runs, store

@@ -147,13 +147,13 @@ def speech() -> Iterator[Finding]:
     yield Finding("espeak-ng", f"voices in {voices}", "" if voices.is_dir() else NO_SPEECH)
 
 
-def folder(name: str, root: Path, entries: str, *, option: str) -> Finding:
-    """Count the entries of a folder, and check the right to write where it is or will be."""
+def folder(name: str, root: Path, artifacts: str, *, option: str) -> Finding:
+    """Count the artifacts of a folder, and check the right to write where it is or will be."""
     place = existing(str(root))
     if not os.access(place, os.W_OK):
         return Finding(name, f"{place} cannot be written", f"choose another place: {option}=...")
-    count = len({path.resolve() for path in root.glob(entries)})  # `latest` is a link to a run
-    return Finding(name, f"{root}: {counted(count, 'entry', 'entries')}, {folder_size(root) / GIGABYTE:.1f} GB")
+    count = len({path.resolve() for path in root.glob(artifacts)})  # `latest` is a link to a run
+    return Finding(name, f"{root}: {counted(count, 'artifact', 'artifacts')}, {folder_size(root) / GIGABYTE:.1f} GB")
 
 
 def show(findings: list[Finding]) -> list[str]:

@@ -37,7 +37,7 @@ class ProbeRunConfig(CorpusCommand, ModelOptions):
 
     @property
     def folder(self) -> Path:
-        """The folder on whose behalf entries of the store are kept: that of the run, unless the run is on the hub."""
+        """The folder on whose behalf artifacts of the store are kept: that of the run, unless the run is on the hub."""
         return self.output.parent if self.output is not None and is_on_hub(self.model) else self.model
 
 

@@ -18,8 +18,8 @@ from wordless.base.messages import InputError, counted, escape
 from wordless.base.options import option
 from wordless.base.progress import print_table
 
-_KEY = re.compile("[0-9a-f]{16}")  # the name of an entry's folder
-DELETED = ".deleted"  # an entry whose deletion has begun
+_KEY = re.compile("[0-9a-f]{16}")  # the name of an artifact's folder
+DELETED = ".deleted"  # an artifact whose deletion has begun
 _PARTS = ("", ".partial", ".checkpoints", ".damaged", DELETED, COPY)
 SECONDS_PER_DAY = 86_400
 
@@ -37,7 +37,7 @@ class RunsConfig(StoreOptions):
     delete: str | None = option(None, "name of a run whose folder is deleted; --delete NAME means the same")
     prune: int | None = option(
         None,
-        "deletes the entries of the store that nobody has used for so many days; --prune DAYS means the same",
+        "deletes the artifacts of the store that nobody has used for so many days; --prune DAYS means the same",
         least=0,
     )
     ask: bool = option(True, "false: deletes without a question; --yes means the same")
@@ -70,7 +70,7 @@ def runs(settings: RunsConfig) -> None:
 
 
 def delete_run(root: Path, name: str, *, question: bool) -> None:
-    """Delete the folder of a run after a question; its entries stay in the store."""
+    """Delete the folder of a run after a question; its artifacts stay in the store."""
     folder = root / name
     if not is_run(folder):
         problem = "is not the folder of a run" if folder.exists() else "does not exist"
@@ -85,29 +85,29 @@ def delete_run(root: Path, name: str, *, question: bool) -> None:
         delete_folder(folder, folder.with_name(f".{name}.deleted"), first=RESULTS)
     if (latest := root / LATEST).is_symlink() and not latest.exists():
         latest.unlink()
-    print(f"deleted {folder}; wordless runs --prune DAYS deletes entries of the store that no run uses")
+    print(f"deleted {folder}; wordless runs --prune DAYS deletes artifacts of the store that no run uses")
 
 
 def prune(root: Path, days: int, *, question: bool) -> None:
-    """Delete the entries of a store that nobody has used for so many days, after a list with sizes and a question."""
+    """Delete the artifacts of a store that nobody has used for so many days, after a list with sizes and a question."""
     if not root.is_dir():
         raise InputError(f"store.root={root} is no folder; name the store of your runs, such as store.root=store")
-    entries = stored_entries(root)
-    unused = [entry for entry in entries if is_unused(entry, days=days)]
+    artifacts = stored_artifacts(root)
+    unused = [artifact for artifact in artifacts if is_unused(artifact, days=days)]
 
     def amount(of: Sequence[Path]) -> tuple[str, str]:
-        return counted(len(of), "entry", "entries"), f"{sum(entries[entry] for entry in of) / 1e6:,.1f} MB"
+        return counted(len(of), "artifact", "artifacts"), f"{sum(artifacts[artifact] for artifact in of) / 1e6:,.1f} MB"
 
-    for stage in sorted({entry.parent.name for entry in unused}):
-        count, size = amount([entry for entry in unused if entry.parent.name == stage])
+    for stage in sorted({artifact.parent.name for artifact in unused}):
+        count, size = amount([artifact for artifact in unused if artifact.parent.name == stage])
         print(f"{stage:<28} {count:>12} {size:>14}")
     count, size = amount(unused)
-    print(f"{len(unused)} of {amount([*entries])[0]} not used for {counted(days, 'day')}, {size}", flush=True)
+    print(f"{len(unused)} of {amount([*artifacts])[0]} not used for {counted(days, 'day')}, {size}", flush=True)
     if unused and question:
         ask(f"delete {count}, {size}, of {root}?")
     if unused:
         with unused_store(root):
-            count, size = amount([entry for entry in unused if delete_unused(entry, days=days)])
+            count, size = amount([artifact for artifact in unused if delete_unused(artifact, days=days)])
         print(f"deleted {count}, {size}")
 
 
@@ -119,16 +119,16 @@ def ask(question: str) -> None:
         raise InputError("nothing was deleted; answer y, or add --yes")
 
 
-def stored_entries(root: Path) -> dict[Path, int]:
-    """Return the folder of each entry of a store, finished or begun, and its bytes with those of checkpoints."""
+def stored_artifacts(root: Path) -> dict[Path, int]:
+    """Return the folder of each artifact of a store, finished or begun, and its bytes with those of checkpoints."""
     found = {path.with_suffix("") for path in root.glob("*/*") if _KEY.fullmatch(path.stem) and path.suffix in _PARTS}
-    return {entry: sum(map(folder_size, _parts_of(entry))) for entry in sorted(found)}
+    return {artifact: sum(map(folder_size, _parts_of(artifact))) for artifact in sorted(found)}
 
 
-def is_unused(entry: Path, *, days: int) -> bool:
-    """Return whether `Store.find` gave an entry, or a killed run wrote it, for the last time so many days ago."""
+def is_unused(artifact: Path, *, days: int) -> bool:
+    """Return whether `Store.find` gave an artifact, or a killed run wrote it, for the last time so many days ago."""
     times = [0.0]
-    for path in (entry / TIMINGS, *(part for part in _parts_of(entry) if part != entry)):
+    for path in (artifact / TIMINGS, *(part for part in _parts_of(artifact) if part != artifact)):
         with suppress(OSError):
             times.append(path.stat().st_mtime)
     return time.time() - max(times) > days * SECONDS_PER_DAY
@@ -136,29 +136,29 @@ def is_unused(entry: Path, *, days: int) -> bool:
 
 @contextmanager
 def unused_store(root: Path) -> Iterator[None]:
-    """Keep commands from using the store until the block ends; one that is using it reads entries that it has found."""
+    """Keep commands from using the store until the block ends; one that uses it reads artifacts that it has found."""
     with (root / MARK).open("a") as marked:
         if not take_lock(marked, wait=False):
-            rule = "another command is using it, and reads entries that it has found: wait for it, or end it first"
+            rule = "another command is using it, and reads artifacts that it has found: wait for it, or end it first"
             raise InputError(option="store.root", value=root, rule=rule)
         yield
 
 
-def delete_unused(entry: Path, *, days: int) -> bool:
-    """Delete an entry, and return whether it is gone; one that was used meanwhile, or is being made, stays."""
-    with entry.with_suffix(".lock").open("w") as file:
-        if not take_lock(file, wait=False) or not is_unused(entry, days=days):
+def delete_unused(artifact: Path, *, days: int) -> bool:
+    """Delete an artifact, and return whether it is gone; one that was used meanwhile, or is being made, stays."""
+    with artifact.with_suffix(".lock").open("w") as file:
+        if not take_lock(file, wait=False) or not is_unused(artifact, days=days):
             return False
-        if entry.exists():
-            delete_folder(entry, entry.with_suffix(DELETED), first=ENTRY)
-        for part in _parts_of(entry):
+        if artifact.exists():
+            delete_folder(artifact, artifact.with_suffix(DELETED), first=ENTRY)
+        for part in _parts_of(artifact):
             remove(part)
     return True
 
 
-def _parts_of(entry: Path) -> list[Path]:
-    """List the folders of an entry: the entry itself, its partial folder, and its checkpoints."""
-    return [path for suffix in _PARTS if (path := entry.with_suffix(suffix)).is_dir()]
+def _parts_of(artifact: Path) -> list[Path]:
+    """List the folders of an artifact: the artifact itself, its partial folder, and its checkpoints."""
+    return [path for suffix in _PARTS if (path := artifact.with_suffix(suffix)).is_dir()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +170,7 @@ class ListingConfig(StoreOptions):
 
 
 def store(settings: ListingConfig) -> None:
-    """Print a line for each entry and each fault, and the sum of their sizes; refuse a store with faults."""
+    """Print a line for each artifact and each fault, and the sum of their sizes; refuse a store with faults."""
     root = settings.store.root
     if not root.is_dir():
         raise InputError(f"store.root={root} is no folder; name the store of a run, such as store.root=store")
@@ -184,7 +184,7 @@ def store(settings: ListingConfig) -> None:
         print("".join(f"  {escape(fault)}\n" for fault in found), end="")
         damaged += [folder] if found else []
         total += size
-    print(f"{len(folders)} entries, {total / 1e6:,.1f} MB, {len(damaged)} damaged", flush=True)
+    print(f"{len(folders)} artifacts, {total / 1e6:,.1f} MB, {len(damaged)} damaged", flush=True)
     kept = (folder for kind in (SYNTHESISED, UNPACKED) for folder in (root / kind).glob("*/") if folder.is_dir())
     for folder in (recordings := sorted(kept)):
         print(f"{folder.parent.name:<22} {folder.name}  {folder_size(folder) / 1e6:,.1f} MB of recordings")
@@ -193,6 +193,6 @@ def store(settings: ListingConfig) -> None:
         print(note, flush=True)
     if damaged:
         several = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
-        remedy = "delete each damaged entry, and the command that made it makes it again"
+        remedy = "delete each damaged artifact, and the command that made it makes it again"
         state = "changed since it was written, or is of an earlier version of Wordless"
         raise InputError(f"{damaged[0]}{several} {state}; {remedy}")

@@ -125,7 +125,7 @@ class Answers(BaseHTTPRequestHandler):
 
     def _give(self, content: bytes | None) -> None:
         if content is None:
-            return self._answer({"error": "Entry not found"}, status=404, code="EntryNotFound")
+            return self._answer({"error": "CachedArtifact not found"}, status=404, code="EntryNotFound")
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
         self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')

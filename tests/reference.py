@@ -690,7 +690,7 @@ def two_steps(
 def cheapest_paths(query: FloatArray, frames: FloatArray) -> list[tuple[float, int] | None]:
     """The best path that ends at each frame, among all paths, one by one: its cost and first frame.
 
-    See `pipelines.extras.find.places`. None where no path ends.
+    See `pipelines.plugins.find.places`. None where no path ends.
     """
     distance = [[1 - float(np.dot(one, other)) for other in frames] for one in query]
 

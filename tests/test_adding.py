@@ -109,8 +109,8 @@ def test_the_method_makes_frames_and_pools_them(imported: dict[str, ModuleType],
     soundfile.write(tmp_path / "a.wav", np.ones(400) / 2, 4000)
     clip = Clip(path="a.wav", num_samples=400, sample_rate=4000, sha256="a", split="train")
     reading = reading_of(silent_session(tmp_path), Clips.from_rows(tmp_path, [clip]), sample_rate=4000)
-    entry = imported["levels"].features(reading, replace(METHODS["mfcc"], name="levels"))
-    assert {*load_file(entry.folder / FEATURES)} == {"levels:mean", "levels:thirds"}
+    artifact = imported["levels"].features(reading, replace(METHODS["mfcc"], name="levels"))
+    assert {*load_file(artifact.folder / FEATURES)} == {"levels:mean", "levels:thirds"}
 
 
 def test_the_body_is_probed_and_has_a_head(imported: dict[str, ModuleType], tmp_path: Path) -> None:
@@ -161,8 +161,10 @@ def test_the_facts_of_the_body_are_options_and_methods_that_a_run_compares(
     session, corpus = silent_session(tmp_path / "store"), Clips.from_rows(tmp_path, clips)
     sample, reading = frame_sample(session, corpus, AUDIO, TokenizerSettings()), reading_of(session, corpus)
     network = settings.network(reading, learned, sample)
-    entry = network.train(reading, AugmentedInputs(entry=spectrograms(session, corpus, AUDIO, sample)), ("a", "b"))
-    found = [load_file(network.features(reading, "gru", made).folder / FEATURES) for made in (None, entry)]
+    artifact = network.train(
+        reading, AugmentedInputs(artifact=spectrograms(session, corpus, AUDIO, sample)), ("a", "b")
+    )
+    found = [load_file(network.features(reading, "gru", made).folder / FEATURES) for made in (None, artifact)]
     for arrays in found:
         assert {key.partition(":")[0] for key in arrays} == {"gru/layer_1", "gru/all_layers"}
     assert not np.array_equal(*(arrays["gru/layer_1:mean"] for arrays in found))
@@ -184,10 +186,10 @@ def test_the_stage_measures_training_clips(imported: dict[str, ModuleType], tmp_
     clips = [
         Clip(path="a.wav", num_samples=3, sample_rate=8000, sha256=split, split=split) for split in ("train", "test")
     ]
-    entry = imported["peaks"].peaks(silent_session(tmp_path), Clips.from_rows(tmp_path, clips[:1]), 8000)
-    assert entry.read_json("peaks.json") == {"a.wav": 0.5}
+    artifact = imported["peaks"].peaks(silent_session(tmp_path), Clips.from_rows(tmp_path, clips[:1]), 8000)
+    assert artifact.read_json("peaks.json") == {"a.wav": 0.5}
     assert imported["peaks"].peaks(silent_session(tmp_path), Clips.from_rows(tmp_path, clips), 8000) == replace(
-        entry, reused=True
+        artifact, reused=True
     )
 
 

@@ -32,8 +32,8 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "commandline": (_STORE, "pipelines.settings.run_settings"),
     "store": (),
     "stages": (_STORE,),
-    # options, methods, and what makes their vectors of the study of a run
-    "bodies": (_STORE, _STAGES, "pipelines.methods.method", "pipelines.chain.study"),
+    # options, methods, and what makes their vectors of the trial of a run
+    "bodies": (_STORE, _STAGES, "pipelines.methods.method", "pipelines.chain.trial"),
     "methods": (_BODIES,),
     "settings": (_STORE, _STAGES, _METHODS),
     "results": (_STORE, _STAGES, _METHODS, _SETTINGS),
@@ -44,11 +44,11 @@ FOLDERS: dict[str, tuple[str, ...]] = {
         *("pipelines.chain", "pipelines.pages"),
     ),
 }
-# What an extra may import is what the chain may; tests/test_extras.py says what only extras may import.
-FOLDERS["extras"] = (*FOLDERS["jobs"], "pipelines.jobs")
-# The table of extras is for everyone, and what extras do in a run for those who make, write and draw it.
-EXTRA_TABLES = tuple(f"pipelines.extras.{name}" for name in ("extra", "table", "work", "work_table"))
-COMMAND_FILES = {of for each in COMMANDS.values() if ".extras." not in (of := each.options.__module__)}
+# What a plugin may import is what the chain may; tests/test_plugins.py says what only plugins may import.
+FOLDERS["plugins"] = (*FOLDERS["jobs"], "pipelines.jobs")
+# The table of plugins is for everyone, and what plugins do in a run for those who make, write and draw it.
+PLUGIN_TABLES = tuple(f"pipelines.plugins.{name}" for name in ("plugin", "table", "hooks", "hooks_table"))
+COMMAND_FILES = {of for each in COMMANDS.values() if ".plugins." not in (of := each.options.__module__)}
 BELOW = ("tokenizer", "lm", "vocoder", "wordless")  # the packages below the commands
 _AUDIO, _BASE = "wordless.audio", "wordless.base"
 
@@ -71,18 +71,18 @@ ARROWS = {
     "vocoder": ("vocoder", "tokenizer.codes", _AUDIO, _BASE),
     "pipelines": (*BELOW, "pipelines"),
     **{
-        f"pipelines/{folder}": (*BELOW, "conf", *EXTRA_TABLES, f"pipelines.{folder}", *below)
+        f"pipelines/{folder}": (*BELOW, "conf", *PLUGIN_TABLES, f"pipelines.{folder}", *below)
         for folder, below in FOLDERS.items()
     },
-    "pipelines/jobs": (*BELOW, "pipelines.jobs", *EXTRA_TABLES, *FOLDERS["jobs"], *COMMAND_FILES),
+    "pipelines/jobs": (*BELOW, "pipelines.jobs", *PLUGIN_TABLES, *FOLDERS["jobs"], *COMMAND_FILES),
     "conf": (),
     # the models, for users of Python, and one command
     "wordless": ("wordless", "tokenizer", "lm", "vocoder", "pipelines.running"),
 }
 # The core turns recordings into codes, a GPT, probes and sound. Beside it lie commands and pages, which call it, and
-# what it reaches through a table alone: extras, bodies, sources of recordings, kinds of codes, engines.
+# what it reaches through a table alone: plugins, bodies, sources of recordings, kinds of codes, engines.
 BESIDE = (
-    *(f"pipelines/{name}" for name in ("bodies", "commandline", "extras", "jobs", "pages")),
+    *(f"pipelines/{name}" for name in ("bodies", "commandline", "plugins", "jobs", "pages")),
     *(
         f"pipelines/{name}.py"
         for name in ("cli", "commands", "doctor", "probe_run", "recordings", "run", "running", "runs", "speech")
@@ -98,12 +98,12 @@ BESIDE = (
 )
 # Interfaces of the core in rooms beside it, and the tables, which may import what they list.
 INTERFACES = (
-    "pipelines/extras/extra.py",
+    "pipelines/plugins/plugin.py",
     "lm/bodies/body.py",
 )
 TABLES_OF = {
-    "pipelines/extras/table.py": "pipelines.extras",
-    "pipelines/extras/work_table.py": "pipelines.extras",
+    "pipelines/plugins/table.py": "pipelines.plugins",
+    "pipelines/plugins/hooks_table.py": "pipelines.plugins",
     "pipelines/methods/methods_table.py": "pipelines.bodies",
     "pipelines/chain/method_vectors.py": "pipelines.bodies",
     "pipelines/chain/evaluator.py": "pipelines.bodies",
@@ -111,7 +111,7 @@ TABLES_OF = {
     "wordless/audio/recordings/annotation_kinds.py": "wordless.audio.recordings",
     "vocoder/engines.py": "vocoder",
     "wordless/base/pools.py": "wordless.base.ray_pool",
-    "pipelines/extras/work.py": "pipelines.pages",  # types of what an extra draws
+    "pipelines/plugins/hooks.py": "pipelines.pages",  # types of what a plugin draws
 }
 # library -> the files and packages that may import it
 KEEPERS = {
@@ -127,16 +127,16 @@ KEEPERS = {
     "sklearn": ("lm", "pipelines", "vocoder/filters.py"),
     "librosa": (
         *("vocoder/measures.py", "pipelines/stages/features.py"),  # under a lock
-        "pipelines/extras/speech_judges/opinions.py",
+        "pipelines/plugins/speech_judges/opinions.py",
     ),
     "numba": ("vocoder/numba_streams.py", "wordless/base/compiling.py"),
     "llvmlite": ("vocoder/numba_streams.py",),
     "jinja2": ("pipelines/pages",),
-    "gradio": ("pipelines/extras/demo/demo_page.py",),
-    "starlette": ("pipelines/extras/demo/server.py",),
+    "gradio": ("pipelines/plugins/demo/demo_page.py",),
+    "starlette": ("pipelines/plugins/demo/server.py",),
     "datasets": ("wordless/audio/recordings/saved_data_sets.py",),  # without decoder, pickle and download
     "ray": ("wordless/base/ray_pool.py",),
-    "huggingface_hub": ("wordless/base/saved_models.py", "pipelines/extras/publish"),
+    "huggingface_hub": ("wordless/base/saved_models.py", "pipelines/plugins/publish"),
     "mlflow": ("pipelines/store/tracking.py",),
     "wandb": ("pipelines/store/tracking.py",),
     "tensorboard": ("pipelines/store/tracking.py",),

@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from pipelines.commands import COMMANDS
-from pipelines.extras.table import extras
+from pipelines.plugins.table import plugins
 from vocoder.vocoder_options import Sampling
 from wordless.base.messages import InputError
 from wordless.base.options import METADATA, Options
@@ -26,7 +26,7 @@ def classes(cls: type[Options]) -> Iterator[type[Options]]:
             yield from (field.metadata[METADATA].variants or {}).values()
 
 
-ROOTS = [*(each.options for each in COMMANDS.values()), *(each.options for each in extras())]
+ROOTS = [*(each.options for each in COMMANDS.values()), *(each.options for each in plugins())]
 OF_COMMANDS = {each for root in ROOTS for each in classes(root) if not isabstract(each)}
 
 

@@ -54,7 +54,7 @@ def rings() -> Facts:
     outside: dict[str, int] = {}
     for file, place in outer.items():
         if place:
-            name = f"{place}/{file.relative_to(place).parts[0]}" if place == "pipelines/extras" else place
+            name = f"{place}/{file.relative_to(place).parts[0]}" if place == "pipelines/plugins" else place
             name = name if (ROOT / name).is_dir() else f"files of {file.parts[0]}"
             outside[name] = outside.get(name, 0) + lines[file]
     folders: dict[str, int] = {}
@@ -64,7 +64,7 @@ def rings() -> Facts:
     return {
         "core": {room: rounded(sum(lines[file] for file in files)) for room, files in core.items()},
         "arrows": sorted(map(list, _direct(arrows))),
-        "pipelines": {name: rounded(count) for name, count in folders.items() if name not in ("jobs", "extras")},
+        "pipelines": {name: rounded(count) for name, count in folders.items() if name not in ("jobs", "plugins")},
         "beside": {name: rounded(count) for name, count in sorted(outside.items(), key=lambda each: -each[1])},
     }
 
@@ -109,39 +109,39 @@ def _planned(place: Path, word: str) -> dict[str, Facts]:
     from pipelines.chain.chain import make_part
     from pipelines.jobs.run_rules import run_settings
     from pipelines.settings.run_settings import with_choices
-    from pipelines.store.stage import Plan, Session
-    from pipelines.store.store import Entry, Recipe
+    from pipelines.store.stage import Session, TaskGraph
+    from pipelines.store.store import CachedArtifact, CacheKey
     from tests.pipelines.tiny import save_run, silent_session
     from tests.pipelines.tiny_chain import config_of
     from wordless.audio.recordings.manifest import SPLITS, Clip, Clips
     from wordless.training.fit import with_precision
 
     run = save_run(place / word / "run", seed=0)
-    calls, recipes = list[tuple[Entry, set[str]]](), dict[str, Recipe]()
+    calls, cache_keys = list[tuple[CachedArtifact, set[str]]](), dict[str, CacheKey]()
 
-    class Drawn(Plan):
-        def add(self, entry: Entry, make: Any, *, read: set[str], **about: Any) -> Entry:
-            calls.append((entry, read))
-            return super().add(entry, make, read=read, **about)
+    class Drawn(TaskGraph):
+        def add(self, artifact: CachedArtifact, make: Any, *, read: set[str], **about: Any) -> CachedArtifact:
+            calls.append((artifact, read))
+            return super().add(artifact, make, read=read, **about)
 
         def make(self, keys: Sequence[str] | None = None) -> None:
-            for entry in (self._left.pop(key).entry for key in keys or () if key in self._left):
-                entry.place.parent.mkdir(parents=True, exist_ok=True)
-                if (run / entry.stage).is_dir():
-                    shutil.copytree(run / entry.stage, entry.place)
+            for artifact in (self._left.pop(key).artifact for key in keys or () if key in self._left):
+                artifact.place.parent.mkdir(parents=True, exist_ok=True)
+                if (run / artifact.stage).is_dir():
+                    shutil.copytree(run / artifact.stage, artifact.place)
                 else:
-                    entry.place.mkdir()
+                    artifact.place.mkdir()
                     save_file(
-                        dict.fromkeys(("mean", "std"), np.ones(1, np.float32)), entry.place / "sample.safetensors"
+                        dict.fromkeys(("mean", "std"), np.ones(1, np.float32)), artifact.place / "sample.safetensors"
                     )
                     known = {"voiced": 1.0, "hops": 1, "lowest": 80.0, "highest": 300.0}
-                    (entry.place / f"{entry.stage}.json").write_text(json.dumps(known))
+                    (artifact.place / f"{artifact.stage}.json").write_text(json.dumps(known))
 
     class Noted(Session):
-        def entry(self, recipe: Recipe, *given: Any, **more: Any) -> Entry:
-            entry = super().entry(recipe, *given, **more)
-            recipes[entry.key] = recipe
-            return entry
+        def artifact(self, cache_key: CacheKey, *given: Any, **more: Any) -> CachedArtifact:
+            artifact = super().artifact(cache_key, *given, **more)
+            cache_keys[artifact.key] = cache_key
+            return artifact
 
     sound: dict[str, Any] = {"num_samples": 24_000, "sample_rate": 16_000, "size": 1}
     clips = [
@@ -152,17 +152,17 @@ def _planned(place: Path, word: str) -> dict[str, Facts]:
     ]
     settings = run_settings(with_choices(config_of("run", word)))
     session = silent_session(place / word)
-    noted = Noted(**{**vars(session), "plan": Drawn(), "part": ("", 0)})
+    noted = Noted(**{**vars(session), "graph": Drawn(), "trial": ("", 0)})
     made = make_part(noted, Clips.from_rows(Path(), clips), with_precision(settings, session.gang))
-    names = {entry.key: name for name, entry in reversed(made.items())}
+    names = {artifact.key: name for name, artifact in reversed(made.items())}
     return {
-        names.get(entry.key, entry.stage): {
-            "key": entry.key,
-            "version": recipes[entry.key].version,
-            # entries, and keys of entries that another argument has
-            "read": {*read, *re.findall(r"[0-9a-f]{16}", json.dumps(recipes[entry.key].arguments))},
+        names.get(artifact.key, artifact.stage): {
+            "key": artifact.key,
+            "version": cache_keys[artifact.key].version,
+            # artifacts, and keys of artifacts that another argument has
+            "read": {*read, *re.findall(r"[0-9a-f]{16}", json.dumps(cache_keys[artifact.key].arguments))},
         }
-        for entry, read in calls
+        for artifact, read in calls
     }
 
 
@@ -231,7 +231,7 @@ def draw_rings(facts: Facts) -> str:
         f'<rect x="{left:.0f}" y="52" width="{right - left:.0f}" height="{height - 42:.0f}" rx="14" fill="#f5f9fd" '
         'stroke="#00558c"/>',
         f'<text class="title" x="20" y="32">Beside the core, about {sum(facts["beside"].values()):,} lines: imports '
-        "the core, and is found by the tables of commands, bodies and extras</text>",
+        "the core, and is found by the tables of commands, bodies and plugins</text>",
         f'<text class="title" x="{left + 16:.0f}" y="78">The core, about {sum(core.values()):,} lines. An arrow means '
         "“imports”.</text>",
         *(

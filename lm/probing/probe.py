@@ -63,7 +63,7 @@ Features = Mapping[str, FloatArray]  # of each split, or of each candidate
 _Point = dict[str, Any]  # a figure of the test clips under one condition, as plain values
 _NOISE = "noise"  # beside the splits: test clips with noise, one ratio after the other
 DRAWS = 5  # of the clips with labels, per share
-# Figures of a candidate: name in the files of an entry, which older versions wrote too -> attribute of `ProbeResult`.
+# Figures of a candidate: name in the files of an artifact, as older versions wrote it -> attribute of `ProbeResult`.
 _FIGURES = {
     "bound": "clipping",
     "penalty": "c",

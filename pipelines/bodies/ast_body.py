@@ -22,7 +22,7 @@ from pipelines.bodies.networks import (
 )
 from pipelines.methods.method import CURVES, Line, Method, untrained
 from pipelines.stages.features import ClipReading
-from pipelines.store.store import Entry, other_options
+from pipelines.store.store import CachedArtifact, other_options
 from wordless.audio.views import View
 from wordless.base.options import option
 from wordless.base.saved_models import hugging_face_hash
@@ -85,7 +85,7 @@ class AstSettings(ClipTraining, NetworkSettings):
         if self.model.weights is not None:
             require_weights(Path(self.model.weights), self.model.size)
 
-    def network(self, reading: ClipReading, method: Method, sample: Entry | None) -> Network:
+    def network(self, reading: ClipReading, method: Method, sample: CachedArtifact | None) -> Network:
         """Describe AST as it is fine-tuned (Gong, Chung and Glass, 2021): the head reads its normalised clip vector.
 
         Without AST's own weights, filter banks are normalised by the training clips. Pieces of ``patches`` patches do
@@ -98,7 +98,7 @@ class AstSettings(ClipTraining, NetworkSettings):
         def source(data: AugmentedInputs, longest: int) -> BodySource:
             positions = min(max(longest - of.PATCH, 0) // of.STRIDE + 1, config.patches)
             known = folder is not None and of.is_audio_model(folder)
-            statistics = None if known else measured_statistics(data.entry)
+            statistics = None if known else measured_statistics(data.artifact)
             about = {"clip_vector": True, "positions": positions, "statistics": statistics}
             body = of.AstBody.of(config, option=of.AST_OPTION, **about)
             return replace(of.ast_source(body, folder, self.augmentation), option=of.AST_OPTION)

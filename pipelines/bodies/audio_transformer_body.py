@@ -27,7 +27,7 @@ from pipelines.bodies.network_options import (
 from pipelines.bodies.networks import VALIDATION_SECONDS, LabelTraining, Network, layer_reader
 from pipelines.methods.method import CURVES, Line, Method, PictureRecord, untrained
 from pipelines.stages.features import ClipReading
-from pipelines.store.store import Entry
+from pipelines.store.store import CachedArtifact
 from wordless.base.arrays import DoubleArray, Floats, IndexArray
 from wordless.base.files import file_hash
 from wordless.base.messages import InputError
@@ -100,7 +100,7 @@ class AudioTransformerSettings(WaveformTraining, HeadTraining, NetworkSettings):
     def pictures(self, folder: Path, sample_rate: int, *, title: str) -> list[PictureRecord]:
         return front_end_pictures(folder, sample_rate, title=title)
 
-    def network(self, reading: ClipReading, method: Method, sample: Entry | None) -> Network:
+    def network(self, reading: ClipReading, method: Method, sample: CachedArtifact | None) -> Network:
         """Describe the Audio Transformer of waveforms (Verma and Berger, 2021): see `lm.bodies.audio_transformer`."""
 
         rate, seed = reading.audio.sample_rate, self.fit.seed

@@ -16,7 +16,7 @@ from pipelines.bodies.network_options import (
 from pipelines.bodies.networks import VALIDATION_FRAMES, LabelTraining, Network, augmented, layer_reader
 from pipelines.methods.method import CURVES, FEW, Line, Method, untrained
 from pipelines.stages.features import ClipReading
-from pipelines.store.store import Entry, other_options
+from pipelines.store.store import CachedArtifact, other_options
 from tokenizer.tokenizer_options import InputAugmentationConfig
 from wordless.base.options import option
 from wordless.training import FitConfig
@@ -64,7 +64,12 @@ class BaselineSettings(NetworkSettings):
         return self.supervised.views
 
     def network(
-        self, reading: ClipReading, method: Method, sample: Entry | None, *, simclr: Entry | None = None
+        self,
+        reading: ClipReading,
+        method: Method,
+        sample: CachedArtifact | None,
+        *,
+        simclr: CachedArtifact | None = None,
     ) -> Network:
         """Describe the encoder of log-mel, with the weights of SimCLR if there are any."""
 

@@ -54,13 +54,13 @@ from pipelines.bodies.networks import (
 )
 from pipelines.bodies.sound_gpt_body import SoundGPTSettings
 from pipelines.bodies.wav2vec2_body import WAV2VEC2_OPTION, Wav2vec2Settings
-from pipelines.chain.study import Study, unlabelled_prefix
+from pipelines.chain.trial import Trial, unlabelled_prefix
 from pipelines.methods.method import Method
 from pipelines.stages.features import ClipReading
 from pipelines.stages.listening import Evaluator
 from pipelines.stages.stored_arrays import TRAINED_ON, waveforms
 from pipelines.store.stage import StageRun, stage
-from pipelines.store.store import Entry, other_options
+from pipelines.store.store import CachedArtifact, other_options
 from pipelines.store.stored_features import stacked_rows, write_features
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.tokenizer_options import InputAugmentationConfig, Readout
@@ -74,89 +74,91 @@ from wordless.base.messages import InputError, counted
 from wordless.base.saved_models import write_model
 
 
-def features_of_network(study: Study, method: Method) -> Entry:
+def features_of_network(trial: Trial, method: Method) -> CachedArtifact:
     """Pool the layers of the network that a body describes for a method, untrained or trained on labels."""
-    reading = study.reading_of(method)
-    own, network = _described(study, reading, method)
+    reading = trial.reading_of(method)
+    own, network = _described(trial, reading, method)
     if not method.learns_labels:
         return network.features(reading, method.name)
-    return learned_features(study, reading, method, network, _inputs_of(study, own))
+    return learned_features(trial, reading, method, network, _inputs_of(trial, own))
 
 
-def _described(study: Study, reading: ClipReading, method: Method) -> tuple[NetworkSettings, Network]:
-    own = study.settings.body(method)
+def _described(trial: Trial, reading: ClipReading, method: Method) -> tuple[NetworkSettings, Network]:
+    own = trial.settings.body(method)
     assert isinstance(own, NetworkSettings)
-    return own, own.network(reading, method.network, study.statistics if own.inputs == "log_mel" else None)
+    return own, own.network(reading, method.network, trial.statistics if own.inputs == "log_mel" else None)
 
 
-def _inputs_of(study: Study, own: NetworkSettings) -> AugmentedInputs:
+def _inputs_of(trial: Trial, own: NetworkSettings) -> AugmentedInputs:
     """Store what a network reads of the clips that it is trained on."""
     match own.inputs:
         case "log_mel":
-            return heard(study, own.copies)
+            return heard(trial, own.copies)
         case "filter_banks":
-            return AugmentedInputs(entry=filter_banks(study.session, study.manifest))
+            return AugmentedInputs(artifact=filter_banks(trial.session, trial.manifest))
         case "waveforms":
-            return AugmentedInputs(entry=waveforms(study.session, study.manifest, study.audio.sample_rate))
+            return AugmentedInputs(artifact=waveforms(trial.session, trial.manifest, trial.audio.sample_rate))
 
 
 def learned_features(
-    study: Study, reading: ClipReading, method: Method, network: Network, inputs: AugmentedInputs
-) -> Entry:
+    trial: Trial, reading: ClipReading, method: Method, network: Network, inputs: AugmentedInputs
+) -> CachedArtifact:
     """Train a network on the labels of clips, and read its layers."""
-    study.add(inputs.entry)
-    separator, of = study.settings.probe.label_separator, method.network
-    trained = network.train(study, inputs, study.task.classes, separator, title=of.title)
-    return network.features(reading, method.name, study.add(trained, of.name))  # methods may share the training
+    trial.add(inputs.artifact)
+    separator, of = trial.settings.probe.label_separator, method.network
+    trained = network.train(trial, inputs, trial.task.classes, separator, title=of.title)
+    return network.features(reading, method.name, trial.add(trained, of.name))  # methods may share the training
 
 
-def spectrograms_of(study: Study) -> Entry:
+def spectrograms_of(trial: Trial) -> CachedArtifact:
     """Store the spectrograms of the corpus, once."""
-    return _spectrograms(study, study.manifest)
+    return _spectrograms(trial, trial.manifest)
 
 
-def unlabelled_spectrograms(study: Study) -> tuple[Entry, ...]:
+def unlabelled_spectrograms(trial: Trial) -> tuple[CachedArtifact, ...]:
     """Store the spectrograms of each source of clips without labels, once."""
-    numbered = enumerate(study.unlabelled, 1)
-    return tuple(_spectrograms(study, clips, unlabelled_prefix(number)) for number, clips in numbered)
+    numbered = enumerate(trial.unlabelled, 1)
+    return tuple(_spectrograms(trial, clips, unlabelled_prefix(number)) for number, clips in numbered)
 
 
-def _spectrograms(study: Study, clips: Clips, prefix: str = "") -> Entry:
+def _spectrograms(trial: Trial, clips: Clips, prefix: str = "") -> CachedArtifact:
     name = f"{prefix}spectrograms"
-    if name not in study.entries:
-        study.add(spectrograms(study.session, clips, study.audio, study.statistics), name)
-    return study.entries[name]
+    if name not in trial.artifacts:
+        trial.add(spectrograms(trial.session, clips, trial.audio, trial.statistics), name)
+    return trial.artifacts[name]
 
 
-def heard(study: Study, views: InputAugmentationConfig) -> AugmentedInputs:
+def heard(trial: Trial, views: InputAugmentationConfig) -> AugmentedInputs:
     """Return the spectrograms of the corpus with those of changed copies, if there are any."""
-    return _with_copies(study, study.manifest, spectrograms_of(study), views)
+    return _with_copies(trial, trial.manifest, spectrograms_of(trial), views)
 
 
-def heard_unlabelled(study: Study, views: InputAugmentationConfig) -> tuple[AugmentedInputs, ...]:
+def heard_unlabelled(trial: Trial, views: InputAugmentationConfig) -> tuple[AugmentedInputs, ...]:
     """Return the same of each source of clips without labels."""
-    pairs = zip(study.unlabelled, unlabelled_spectrograms(study), strict=True)
-    return tuple(_with_copies(study, *each, views) for each in pairs)
+    pairs = zip(trial.unlabelled, unlabelled_spectrograms(trial), strict=True)
+    return tuple(_with_copies(trial, *each, views) for each in pairs)
 
 
-def _with_copies(study: Study, clips: Clips, entry: Entry, views: InputAugmentationConfig) -> AugmentedInputs:
+def _with_copies(
+    trial: Trial, clips: Clips, artifact: CachedArtifact, views: InputAugmentationConfig
+) -> AugmentedInputs:
     numbers, changes = range(views.copies if views.changed else 0), views.of_copies
-    make = partial(changed_spectrograms, study.session, clips, study.audio, study.statistics, changes)
+    make = partial(changed_spectrograms, trial.session, clips, trial.audio, trial.statistics, changes)
     made = map(make, numbers)  # those of other options or clips are others
-    copies = tuple(study.add(each, f"changed_spectrograms_{each.key}") for each in made)
-    return AugmentedInputs(entry=entry, copies=copies, changed=views.changed)
+    copies = tuple(trial.add(each, f"changed_spectrograms_{each.key}") for each in made)
+    return AugmentedInputs(artifact=artifact, copies=copies, changed=views.changed)
 
 
-def network_evaluator(study: Study, method: Method, task: ProbeTask) -> Evaluator:
+def network_evaluator(trial: Trial, method: Method, task: ProbeTask) -> Evaluator:
     """Return a network with its own head as the evaluator of labels, of clips as they are."""
-    own, network = _described(study, study.plain, method)
-    inputs = _inputs_of(study, own)
-    classifier = network.train(study.plain, inputs, task.classes)
-    study.add_for_evaluator(inputs.entry, inputs.entry.stage)
-    study.add_for_evaluator(classifier, classifier.stage)
+    own, network = _described(trial, trial.plain, method)
+    inputs = _inputs_of(trial, own)
+    classifier = network.train(trial.plain, inputs, task.classes)
+    trial.add_for_evaluator(inputs.artifact, inputs.artifact.stage)
+    trial.add_for_evaluator(classifier, classifier.stage)
     describe = partial(_layers_of, network.reader_of(classifier, ()))
     scores = partial(head_scores, classifier.place, body=type(network.reader.body))
-    name, read = study.settings.listening.evaluator, (classifier, study.statistics)
+    name, read = trial.settings.listening.evaluator, (classifier, trial.statistics)
     return Evaluator(name=name, inputs=read, describe=describe, scores=scores)
 
 
@@ -179,7 +181,7 @@ def simclr(
     own, train, held_out = settings.simclr, *(spectrograms.of(split) for split in TRAINED_ON)
     for source in unlabelled:
         train = train.followed_by(source.of("train"))
-    make_view = partial(augment, config=own.augmentation, std=stored_std(spectrograms.entry))
+    make_view = partial(augment, config=own.augmentation, std=stored_std(spectrograms.artifact))
     temperature = own.contrast.temperature
     views = ClipViews(train, own.batches, make_view, device=run.gang.device)
     pairs, objective = (
@@ -187,19 +189,19 @@ def simclr(
         partial(convolutional.pair_loss, temperature=temperature),
     )
     model = convolutional.create_simclr(settings.encoder, own.contrast, seed=own.fit.seed)
-    sound = read_by(views, frame_seconds(spectrograms.entry))
+    sound = read_by(views, frame_seconds(spectrograms.artifact))
     run.fit("baselines.simclr.fit", model, convolutional.view_pairs(views), pairs, objective, own.fit, sound=sound)
     if run.gang.rank == 0:
         write_model(run.folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
 
 
-def simclr_layers(study: Study, method: Method) -> Entry:
-    own = study.settings.baselines
+def simclr_layers(trial: Trial, method: Method) -> CachedArtifact:
+    own = trial.settings.baselines
     views = own.simclr.views
-    clips, extra = heard(study, views), heard_unlabelled(study, views)
-    trained = study.add(simclr(study.session.named(method.network.title), clips, extra, own))
-    reading = study.reading_of(method)
-    return own.network(reading, method.network, study.statistics, simclr=trained).features(reading, method.name)
+    clips, extra = heard(trial, views), heard_unlabelled(trial, views)
+    trained = trial.add(simclr(trial.session.named(method.network.title), clips, extra, own))
+    reading = trial.reading_of(method)
+    return own.network(reading, method.network, trial.statistics, simclr=trained).features(reading, method.name)
 
 
 @stage(
@@ -209,7 +211,7 @@ def simclr_layers(study: Study, method: Method) -> Entry:
     keys={"settings": lambda settings: [settings.model, settings.pretraining]},
     together=True,
 )
-def wav2vec2(run: StageRun, data: Sequence[Entry], settings: Wav2vec2Settings, *, sample_rate: int) -> None:
+def wav2vec2(run: StageRun, data: Sequence[CachedArtifact], settings: Wav2vec2Settings, *, sample_rate: int) -> None:
     """Pre-train wav2vec 2.0 on waveforms of the corpus and of other sources, of clips in which a span can be hidden."""
     own, sizes = settings.pretraining, settings.model
     waves, *extra = data
@@ -255,11 +257,11 @@ def _maskable(run: StageRun, clips: StoredClips, settings: Wav2vec2Settings) -> 
     return used
 
 
-def speech_features(study: Study, method: Method) -> Entry:
+def speech_features(trial: Trial, method: Method) -> CachedArtifact:
     """Pool the layers of the speech model of the user's folder, or of one that is pre-trained or has random weights."""
-    own, session, rate = study.settings.wav2vec2, study.session, study.audio.sample_rate
+    own, session, rate = trial.settings.wav2vec2, trial.session, trial.audio.sample_rate
     if method.kind == "untrained":
-        made = study.add(random_wav2vec2(session, own, sample_rate=rate))
+        made = trial.add(random_wav2vec2(session, own, sample_rate=rate))
         source = speech.speech_source(made.folder, key=made.key, option=WAV2VEC2_OPTION)
     elif own.weights is not None:
         found = own.described
@@ -268,17 +270,17 @@ def speech_features(study: Study, method: Method) -> Entry:
         )
         source = speech.speech_source(own.folder, option=WAV2VEC2_OPTION)
     else:
-        sounds, *extra = (waveforms(session, each, rate) for each in (study.manifest, *study.unlabelled))
+        sounds, *extra = (waveforms(session, each, rate) for each in (trial.manifest, *trial.unlabelled))
         made = wav2vec2(session.named(own.methods[0].title), [sounds, *extra], own, sample_rate=rate)
-        study.add(sounds)
-        study.add(made)
-        study.add_unlabelled((each,) for each in extra)
+        trial.add(sounds)
+        trial.add(made)
+        trial.add_unlabelled((each,) for each in extra)
         source = speech.speech_source(made.folder, key=made.key, option=WAV2VEC2_OPTION)
-    network = own.network(study, source)
+    network = own.network(trial, source)
     if not method.learns_labels:
-        return network.features(study, method.name)
+        return network.features(trial, method.name)
     return learned_features(
-        study, study, method, network, AugmentedInputs(entry=waveforms(session, study.manifest, rate))
+        trial, trial, method, network, AugmentedInputs(artifact=waveforms(session, trial.manifest, rate))
     )
 
 
@@ -286,7 +288,7 @@ def speech_features(study: Study, method: Method) -> Entry:
 class ReadCodes:
     """The codes that a network reads in the place of log-mel."""
 
-    tokenizer: Entry
+    tokenizer: CachedArtifact
     readout: Readout
 
 
@@ -309,7 +311,7 @@ def sound_gpt(
     settings: SoundGPTSettings,
     *,
     tokenizer: ReadCodes | None,
-    sample: Entry,
+    sample: CachedArtifact,
     patch_frames: int,
     patches: int,
     codebook_size: int,
@@ -341,7 +343,7 @@ def sound_gpt(
         own = settings.batches
         batches = SoundBatches(coded, own, settings.augmentation, std=std, device=run.gang.device)
         fixed = coded_batches(others, batch_size=own.batch_size, at_most=own.max_frames)
-        unit = frame_seconds(corpus.entry)
+        unit = frame_seconds(corpus.artifact)
         sound = TrainingSound(lengths=train.lengths, unit_seconds=unit, passages=batches.passages)
         run.fit("gpt_sound.fit", CodePrediction(model), batches, fixed, loss, settings.fit, sound=sound)
     if run.gang.rank == 0:
@@ -352,31 +354,33 @@ def sound_gpt(
             coder.save_pretrained(run.folder / SOUND_TOKENIZER)
 
 
-def sound_states(study: Study, method: Method) -> Entry:
-    own, of = study.settings.gpt_sound, method.network
-    read = None if of.readout is None else ReadCodes(tokenizer=study.entries["tokenizer"], readout=of.readout)
+def sound_states(trial: Trial, method: Method) -> CachedArtifact:
+    own, of = trial.settings.gpt_sound, method.network
+    read = None if of.readout is None else ReadCodes(tokenizer=trial.artifacts["tokenizer"], readout=of.readout)
     trained = sound_gpt(
-        study.session.named(of.title),
+        trial.session.named(of.title),
         of.training_stage,
-        heard(study, own.views if of.training else InputAugmentationConfig()),
-        heard_unlabelled(study, own.views) if of.training else (),
+        heard(trial, own.views if of.training else InputAugmentationConfig()),
+        heard_unlabelled(trial, own.views) if of.training else (),
         own,
         tokenizer=read,
-        **_windows(study),
+        **_windows(trial),
     )
-    added = study.add(trained, of.trained_entry)
-    return sound_gpt_features(study.reading_of(method), method.name, added, plain=method.plain)
+    added = trial.add(trained, of.trained_entry)
+    return sound_gpt_features(trial.reading_of(method), method.name, added, plain=method.plain)
 
 
-def _windows(study: Study) -> dict[str, Any]:
+def _windows(trial: Trial) -> dict[str, Any]:
     """Return what decides the codes of windows."""
-    settings, audio, patch_frames = study.settings, study.audio, study.settings.tokenizer.patch.frames
+    settings, audio, patch_frames = trial.settings, trial.audio, trial.settings.tokenizer.patch.frames
     patches = settings.gpt_sound.window_patches(patch_frames * audio.hop_length / audio.sample_rate)
     sizes = {"patch_frames": patch_frames, "patches": patches, "codebook_size": settings.tokenizer.codebook_size}
-    return {"sample": study.statistics, **sizes}
+    return {"sample": trial.statistics, **sizes}
 
 
-def sound_gpt_features(reading: ClipReading, method: str, trained: Entry, *, plain: bool = False) -> Entry:
+def sound_gpt_features(
+    reading: ClipReading, method: str, trained: CachedArtifact, *, plain: bool = False
+) -> CachedArtifact:
     """Pool the states of the layers of a `sound_gpt`: inner activations, or plainly the outputs of the layers."""
     body = SoundBody(folder=trained.place, audio=reading.audio, outputs=plain)
     reader = layer_reader(reading, body, sample=trained)
@@ -398,10 +402,10 @@ def window_bags(
     run: StageRun,
     reading: ClipReading,
     method: str,
-    corpus: Entry,
-    unlabelled: Sequence[Entry],
+    corpus: CachedArtifact,
+    unlabelled: Sequence[CachedArtifact],
     *,
-    sample: Entry,
+    sample: CachedArtifact,
     patch_frames: int,
     patches: int,
     codebook_size: int,
@@ -432,6 +436,6 @@ def _bag_of_windows(
     return {f"{method}/all_windows:{pooling}": bag for pooling, bag in bags.items()}
 
 
-def bag_of_targets(study: Study, method: Method) -> Entry:
-    own, others, seed = spectrograms_of(study), unlabelled_spectrograms(study), study.settings.gpt_sound.fit.seed
-    return window_bags(study.session, study, method.name, own, others, seed=seed, **_windows(study))
+def bag_of_targets(trial: Trial, method: Method) -> CachedArtifact:
+    own, others, seed = spectrograms_of(trial), unlabelled_spectrograms(trial), trial.settings.gpt_sound.fit.seed
+    return window_bags(trial.session, trial, method.name, own, others, seed=seed, **_windows(trial))

@@ -17,7 +17,7 @@ from pipelines.bodies.networks import Network
 from pipelines.methods.method import BodySettings, Method
 from pipelines.stages.features import ClipReading
 from pipelines.stages.stage_options import TrainingSettings
-from pipelines.store.store import Entry
+from pipelines.store.store import CachedArtifact
 from tokenizer.tokenizer_options import InputAugmentationConfig
 from wordless.base.arrays import DoubleArray
 from wordless.base.messages import InputError
@@ -36,7 +36,7 @@ class NetworkSettings(BodySettings, ABC):
     inputs: ClassVar[Literal["log_mel", "filter_banks", "waveforms"]]  # that the training reads
 
     @abstractmethod
-    def network(self, reading: ClipReading, method: Method, sample: Entry | None) -> Network:
+    def network(self, reading: ClipReading, method: Method, sample: CachedArtifact | None) -> Network:
         """Describe the network; the statistics of ``sample`` normalise the log-mel of a network that reads it."""
 
     @property

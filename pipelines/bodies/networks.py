@@ -43,7 +43,7 @@ from lm.lm_options import Pooling
 from pipelines.stages.features import ClipReading
 from pipelines.stages.stored_arrays import TRAINED_ON, VALUES, read_clips, rows_of, write_clips
 from pipelines.store.stage import StageRun, stage
-from pipelines.store.store import Entry, write_json
+from pipelines.store.store import CachedArtifact, write_json
 from pipelines.store.stored_features import write_features
 from tokenizer.tokenizer_options import SoundChanges
 from wordless.audio.audio_options import SpectrogramConfig
@@ -59,9 +59,9 @@ from wordless.training import FitConfig
 STD, _STATISTICS = "std.npy", "statistics.json"  # beside the values
 
 
-def frame_seconds(entry: Entry) -> float:
-    """Return the seconds of a frame in an entry of `spectrograms`."""
-    audio = entry.arguments["audio"]
+def frame_seconds(artifact: CachedArtifact) -> float:
+    """Return the seconds of a frame in an artifact of `spectrograms`."""
+    audio = artifact.arguments["audio"]
     return float(audio["hop_length"]) / float(audio["sample_rate"])
 
 
@@ -70,45 +70,45 @@ def read_by(views: ClipViews, unit_seconds: float) -> TrainingSound:
     return TrainingSound(lengths=views.clips.lengths, unit_seconds=unit_seconds, passages=views.passages)
 
 
-def stored_clips(entry: Entry, split: Split) -> StoredClips:
-    """Return the clips of a split in an entry of arrays, read in place."""
-    return StoredClips.of(*read_clips(entry.folder / VALUES)).of_rows(rows_of(entry, split))
+def stored_clips(artifact: CachedArtifact, split: Split) -> StoredClips:
+    """Return the clips of a split in an artifact of arrays, read in place."""
+    return StoredClips.of(*read_clips(artifact.folder / VALUES)).of_rows(rows_of(artifact, split))
 
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentedInputs:
     """The stored inputs of clips, and those of copies of the training clips with changed sound."""
 
-    entry: Entry
-    copies: tuple[Entry, ...] = ()
+    artifact: CachedArtifact
+    copies: tuple[CachedArtifact, ...] = ()
     changed: float = 0.0  # share of draws of training clips in which a copy is heard
 
     @property
     def key(self) -> object:
-        """The entry, which keys knew before there were copies."""
-        return [self.entry, self.copies, self.changed] if self.copies else self.entry
+        """The artifact, which keys knew before there were copies."""
+        return [self.artifact, self.copies, self.changed] if self.copies else self.artifact
 
     def of(self, split: Split) -> StoredClips:
         copies = [stored_clips(each, split) for each in self.copies] if split == "train" else []
-        return stored_clips(self.entry, split).with_copies(copies, self.changed)
+        return stored_clips(self.artifact, split).with_copies(copies, self.changed)
 
 
 @stage("spectrograms", version=2, title="spectrograms of {clips} clips", splits=TRAINED_ON)
-def spectrograms(run: StageRun, clips: Clips, audio: SpectrogramConfig, sample: Entry) -> None:
+def spectrograms(run: StageRun, clips: Clips, audio: SpectrogramConfig, sample: CachedArtifact) -> None:
     """Write normalised log-mel, 16 bits, for SimCLR, gpt_sound and the supervised encoder."""
     _write_spectrograms(run, clips, audio, sample, View)
 
 
 @stage("changed_spectrograms", version=1, title="spectrograms of {clips} clips of changed sound", splits=("train",))
 def changed_spectrograms(
-    run: StageRun, clips: Clips, audio: SpectrogramConfig, sample: Entry, views: SoundChanges, number: int
+    run: StageRun, clips: Clips, audio: SpectrogramConfig, sample: CachedArtifact, views: SoundChanges, number: int
 ) -> None:
     """Write the same of a copy of each clip with changed sound; ``number`` is that of the copy, and its seed."""
     _write_spectrograms(run, clips, audio, sample, partial(views.input_of, seed=number))
 
 
 def _write_spectrograms(
-    run: StageRun, clips: Clips, audio: SpectrogramConfig, sample: Entry, view_of: Callable[[Clip], View]
+    run: StageRun, clips: Clips, audio: SpectrogramConfig, sample: CachedArtifact, view_of: Callable[[Clip], View]
 ) -> None:
     lengths, file = [num_frames(View(clip), audio) for clip in clips.clips], run.folder / VALUES
     write, width = partial(_write_spectrogram, clips.root, audio, sample.folder, view_of), (audio.n_mels,)
@@ -127,9 +127,9 @@ def _write_spectrogram(
         ]
 
 
-def stored_std(entry: Entry) -> Tensor:
-    """Read the divisor ``(mels,)`` of the log-mel in an entry of `spectrograms`."""
-    return torch.from_numpy(np.load(entry.folder / STD))
+def stored_std(artifact: CachedArtifact) -> Tensor:
+    """Read the divisor ``(mels,)`` of the log-mel in an artifact of `spectrograms`."""
+    return torch.from_numpy(np.load(artifact.folder / STD))
 
 
 @stage("filter_banks", version=2, title="filter banks of {clips} clips", splits=TRAINED_ON)
@@ -156,12 +156,12 @@ def _write_filter_bank(root: Path, frames: Array, clip: Clip) -> tuple[float, fl
     return float(sums[0]), float(sums[1]), written * N_MELS
 
 
-def measured_statistics(entry: Entry) -> SpectrogramStatistics:
+def measured_statistics(artifact: CachedArtifact) -> SpectrogramStatistics:
     """Read the statistics of the training clips' filter banks before their normalisation."""
-    return SpectrogramStatistics(**entry.read_json(_STATISTICS))
+    return SpectrogramStatistics(**artifact.read_json(_STATISTICS))
 
 
-def layer_reader(reading: ClipReading, body: Body, *, sample: Entry | None = None, **more: Any) -> LayerReader:
+def layer_reader(reading: ClipReading, body: Body, *, sample: CachedArtifact | None = None, **more: Any) -> LayerReader:
     """Return what reads the layers of a network, whose weights ``more`` says; ``sample`` normalises log-mel."""
     about: dict[str, Any] = {"device": str(reading.session.gang.device), "poolings": reading.vectors.poolings, **more}
     statistics = Path() if sample is None else sample.place
@@ -176,12 +176,12 @@ def network_features(
     reader: LayerReader,
     decides: object,
     *,
-    classifier: Entry | None = None,
+    classifier: CachedArtifact | None = None,
 ) -> None:
     """Compute the vectors of each clip by a network, under the keys ``method/layer:pooling``.
 
     ``decides`` says what beside the recordings decides them. With a ``classifier``, the network with its head, the
-    entry also has the class probabilities ``scores (clips, classes)`` of the head.
+    artifact also has the class probabilities ``scores (clips, classes)`` of the head.
     """
     rows = run.each_together(method, reader, reader.body.groups(reading.views))
     if classifier is None:  # only the candidates of each clip take memory
@@ -221,7 +221,7 @@ def learn_labels(
     validation: LabelledInputs,
     training: LabelTraining,
 ) -> FineTunedModel:
-    """Train a body with a head in a stage; its entry becomes a folder of `FineTunedModel`."""
+    """Train a body with a head in a stage; its artifact becomes a folder of `FineTunedModel`."""
     fit, device = training.fit, run.gang.device if source.changes_on_device else CPU
     views = ClipViews(train.clips, training.batches, source.change, device=device)
     batches = LabelledBatches(views=views, targets=task.targets(train.labels))
@@ -244,7 +244,7 @@ def augmented(body: Body, config: AugmentationConfig) -> Callable[[AugmentedInpu
     """Return the `Network.source` of a body with random weights that reads changed log-mel."""
 
     def source(data: AugmentedInputs, longest: int) -> BodySource:
-        change = partial(augment, config=config, std=stored_std(data.entry))
+        change = partial(augment, config=config, std=stored_std(data.artifact))
         return BodySource(body=body, weights=None, fingerprint="", change=change, changes_on_device=True)
 
     return source
@@ -280,7 +280,7 @@ class Network:
         separator: str | None = None,
         *,
         title: str = "",
-    ) -> Entry:
+    ) -> CachedArtifact:
         """Train body and head on the stored inputs ``data`` of clips with a label; validation chooses the step.
 
         ``separator`` stands between several classes of one clip. ``title`` names the training on the terminal.
@@ -288,13 +288,13 @@ class Network:
         session = reading.session.named(title or reading.session.training)
         return _train(session, self, reading.manifest, data, classes, separator)
 
-    def features(self, reading: ClipReading, method: str, trained: Entry | None = None) -> Entry:
+    def features(self, reading: ClipReading, method: str, trained: CachedArtifact | None = None) -> CachedArtifact:
         """Pool the states of the layers; a network that was ``trained`` on labels also gives its class scores."""
         reader = self.reader if trained is None else self.reader_of(trained, reading.vectors.poolings)
         decides = self.decides if trained is None else {**self.decides, "weights": trained}
         return network_features(reading.session, reading, method, reader, decides, classifier=trained)
 
-    def reader_of(self, trained: Entry, poolings: Sequence[Pooling]) -> LayerReader:
+    def reader_of(self, trained: CachedArtifact, poolings: Sequence[Pooling]) -> LayerReader:
         """Return the reader of the trained network, which also gives the vectors that its head reads."""
         needed = tuple(dict.fromkeys([*poolings, self.head.pooling]))
         return replace(self.reader, trained=trained.place, poolings=needed)

@@ -150,7 +150,7 @@ class Wav2vec2Settings(BodySettings):
         return ChosenLayer(folder=self.folder, layer=layer, width=found.width, option=WAV2VEC2_OPTION)
 
     def network(self, reading: ClipReading, pretrained: BodySource) -> Network:
-        """Describe a pre-trained speech model; one that heard no clip of the corpus gives all folds the same entry."""
+        """Describe a pre-trained speech model; one that heard no clip of the corpus has the same key in all folds."""
 
         own, rate, body = self.finetuning, reading.audio.sample_rate, cast(Wav2vec2Body, pretrained.body)
         return Network(

@@ -1,6 +1,6 @@
 """The stages of a run in their order: codes -> language model -> probes -> vocoder -> sounds, of each fold and seed.
 
-Folds and seeds are made one after the other, or in a plan that makes several stages at the same time. The codebook of a
+Folds and seeds are made one after the other, or by a task graph, several stages at the same time. The codebook of a
 rate is made by the stages of a run that has this rate alone. Of several rates, a GPT models the coarsest codes, and an
 upsampler each finer rate, which reads the codes of coarser rates as `lm.rates` draws it.
 """
@@ -17,9 +17,9 @@ from lm.probing.vectors import read_features
 from pipelines.chain.evaluator import create_evaluator
 from pipelines.chain.forecast import expected_costs
 from pipelines.chain.method_vectors import features_of
-from pipelines.chain.study import Study, rate_prefix
-from pipelines.extras.work_table import works
+from pipelines.chain.trial import Trial, rate_prefix
 from pipelines.methods.methods_table import METHODS
+from pipelines.plugins.hooks_table import hooks_of
 from pipelines.results.run_record import FoldSeed
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages import codebooks
@@ -45,8 +45,8 @@ from pipelines.stages.stored_arrays import waveforms
 from pipelines.stages.voices import CodedIn, vocoder
 from pipelines.store.claims import keep_claimed
 from pipelines.store.run_progress import RunProgress, read_forecast, roughly
-from pipelines.store.stage import Plan, Session, open_plan
-from pipelines.store.store import Entry
+from pipelines.store.stage import Session, TaskGraph, open_task_graph
+from pipelines.store.store import CachedArtifact
 from pipelines.store.stored_features import natural
 from pipelines.store.tracking import Say, Tracking
 from wordless.audio.recordings.manifest import Clips
@@ -56,24 +56,24 @@ from wordless.base.progress import Terminal
 from wordless.base.threads import limited_threads
 from wordless.training.fit import Gang
 
-Parts = Mapping[FoldSeed, tuple[Clips, RunSettings]]  # the divided recordings, and the options, moved to the seed
-Make = Callable[[Session, Clips, RunSettings], dict[str, Entry]]
-_Made = dict[FoldSeed, dict[str, Entry]]  # entries of each part by their names
+Trials = Mapping[FoldSeed, tuple[Clips, RunSettings]]  # the divided recordings, and the options, moved to the seed
+Make = Callable[[Session, Clips, RunSettings], dict[str, CachedArtifact]]
+_Made = dict[FoldSeed, dict[str, CachedArtifact]]  # artifacts of each trial by their names
 
 
 def make_folds(session: Session, manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings) -> _Made:
-    """Check that each fold has what the stages need, and make the entries of every fold and seed."""
+    """Check that each fold has what the stages need, and make the artifacts of every fold and seed."""
     seeds = [settings.with_seed(number) for number in range(settings.seeds)]
     shared_groups = settings.corpus.split.shared_groups
     compare, by, seed = settings.compare, settings.compare.by, settings.corpus.split.seed
     folds = compare.divide(manifest, quick=settings.quick, shared_groups=shared_groups, seed=seed)
-    parts = {(fold.name, seeded.seed): (fold, seeded) for fold in folds for seeded in seeds}
-    if len(parts) > 1:
+    trials = {(fold.name, seeded.seed): (fold, seeded) for fold in folds for seeded in seeds}
+    if len(trials) > 1:
         sizes = sorted({len({clip.group for clip in fold.of("test")}) for fold in folds})
         of = f"of {sizes[0]}{f' to {sizes[-1]}' if len(sizes) > 1 else ''} groups" if by == "groups" else f"by {by}"
         divided = f"{len(folds)} folds {of}" if compare.folds else "1 split"
         session.terminal.say(
-            f"folds     {divided}, {counted(len(seeds), 'seed')}: models are trained {len(parts)} times"
+            f"folds     {divided}, {counted(len(seeds), 'seed')}: models are trained {len(trials)} times"
         )
     for fold in folds:
         _require_clips(fold, settings)
@@ -81,23 +81,23 @@ def make_folds(session: Session, manifest: Clips, unlabelled: Sequence[Clips], s
         noun = by.removesuffix("s") if compare.folds else None
         for notice in require_probeable(folds, settings.probe, by=noun):
             session.terminal.say(f"probe     {notice}")
-    if settings.parallel is None and (len(parts) > 1 or not settings.reads_codes) and settings.obstacle:
+    if settings.parallel is None and (len(trials) > 1 or not settings.reads_codes) and settings.obstacle:
         session.terminal.say(f"parallel  one stage after the other: {settings.obstacle}")
     of_first = settings.with_recordings(folds[0], unlabelled)
-    session = _with_progress(session, folds[0], of_first, parts=len(parts))
+    session = _with_progress(session, folds[0], of_first, trials=len(trials))
     make, threads = partial(make_part, unlabelled=unlabelled), settings.branch_threads or torch.get_num_threads()
-    made = make_parts(session, parts, make, processes=settings.processes, threads=threads)
-    first = made[next(iter(parts))]
-    for work in works(settings.stages):
-        first |= {entry.stage: entry for entry in work.once(session, folds[0], of_first, first)}
+    made = make_trials(session, trials, make, processes=settings.processes, threads=threads)
+    first = made[next(iter(trials))]
+    for hooks in hooks_of(settings.stages):
+        first |= {artifact.stage: artifact for artifact in hooks.once(session, folds[0], of_first, first)}
     return made
 
 
-def _with_progress(session: Session, clips: Clips, settings: RunSettings, *, parts: int) -> Session:
+def _with_progress(session: Session, clips: Clips, settings: RunSettings, *, trials: int) -> Session:
     """Begin the record of the run's progress, and say about how long the run will take."""
     progress = RunProgress(session.folder)
     if session.gang.rank == 0:
-        progress.begin(expected_costs(settings, clips, parts=parts), processes=settings.processes)
+        progress.begin(expected_costs(settings, clips, trials=trials), processes=settings.processes)
         if (forecast := read_forecast(session.folder)) and forecast.seconds > 0:
             most = f"{forecast.stage.replace('_', ' ')} takes most of it ({roughly(forecast.stage_seconds)})"
             less = "less for stages that are reused; this is corrected while the run computes"
@@ -114,112 +114,112 @@ def _require_clips(manifest: Clips, settings: RunSettings) -> None:
     if comparing and not manifest.of("test"):
         problem = f"there are {train} train clips and none for test, on which {comparing[0]} compares models"
         raise InputError(f"{problem}: raise corpus.split.test_fraction, or name some in corpus.split.test")
-    for work in works(settings.stages):
-        work.require_clips(manifest, settings)
+    for hooks in hooks_of(settings.stages):
+        hooks.require_clips(manifest, settings)
     for method in settings.probed_methods:
         if method.file is not None:
             read_features(method.file).require_clips([clip.name for clip in manifest.clips])
 
 
-def make_parts(session: Session, parts: Parts, make: Make, *, processes: int, threads: int) -> _Made:
-    """Make the entries of all parts, by up to ``processes`` with ``threads`` each."""
+def make_trials(session: Session, trials: Trials, make: Make, *, processes: int, threads: int) -> _Made:
+    """Make the artifacts of all trials, by up to ``processes`` with ``threads`` each."""
     keep_claimed()
     about = {name: getattr(session, name) for name in ("store", "folder", "engine", "shared", "progress")}
     workers = session.workers and (session.workers // processes or 1)  # 0: all of Ray, which shares them itself
     open_session = partial(Session, **about, gang=Gang(torch.device("cpu")), workers=workers)
     elsewhere = None if session.tracking is None else session.tracking.elsewhere
-    repeat = partial(_repeat, make, parts, open_session, elsewhere, session.terminal.log, torch.get_num_threads())
+    repeat = partial(_repeat, make, trials, open_session, elsewhere, session.terminal.log, torch.get_num_threads())
     line = f"parallel  {processes} stages at the same time, with {counted(threads, 'thread')} each"
     tell = partial(session.terminal.say, line)
-    several = open_plan(repeat, [*parts], processes=processes, threads=threads, tell=tell)
+    several = open_task_graph(repeat, [*trials], processes=processes, threads=threads, tell=tell)
     made: _Made = {}
-    with several if processes > 1 else nullcontext() as plan:
-        for (fold, seed), part in parts.items():
-            if plan is None and len(parts) > 1:
+    with several if processes > 1 else nullcontext() as graph:
+        for (fold, seed), trial in trials.items():
+            if graph is None and len(trials) > 1:
                 session.terminal.say(f"fold      {fold} held out for test, seed {seed}")
-            place = _place(parts, (fold, seed))
-            made[fold, seed] = make(replace(session, place=place, plan=plan, part=(fold, seed)), *part)
+            place = _place(trials, (fold, seed))
+            made[fold, seed] = make(replace(session, place=place, graph=graph, trial=(fold, seed)), *trial)
     return first_marked(made)
 
 
-def _place(parts: Parts, key: FoldSeed) -> str:
-    """Name a part in the names of trainings; the only part of a run has no name."""
-    return f"{key[0]}, seed {key[1]}" if len(parts) > 1 else ""
+def _place(trials: Trials, key: FoldSeed) -> str:
+    """Name a trial in the names of trainings; the only trial of a run has no name."""
+    return f"{key[0]}, seed {key[1]}" if len(trials) > 1 else ""
 
 
 def _repeat(
     make: Make,
-    parts: Parts,
+    trials: Trials,
     open_session: Callable[..., Session],
     open_tracking: Callable[[Say], Tracking] | None,
     log: Path | None,
     threads: int,
-    plan: Plan,
+    graph: TaskGraph,
     key: Hashable,
 ) -> None:
-    """Make the calls of a part again, in another process, with the ``threads`` of the first, which decide keys."""
-    [(own, part)] = [(own, part) for own, part in parts.items() if own == key]
-    place = _place(parts, own)
+    """Make the calls of a trial again, in another process, with the ``threads`` of the first, which decide keys."""
+    [(own, trial)] = [(own, trial) for own, trial in trials.items() if own == key]
+    place = _place(trials, own)
     terminal = Terminal(place=place, shared=True, log=log)
     tracking = open_tracking and open_tracking(terminal.say)
-    session = open_session(terminal=terminal, place=place, tracking=tracking, plan=plan, part=key)
+    session = open_session(terminal=terminal, place=place, tracking=tracking, graph=graph, trial=key)
     with limited_threads(threads), terminal.silenced():  # the process that plans says what there is to say
-        make(session, *part)
+        make(session, *trial)
 
 
 def first_marked(made: _Made) -> _Made:
-    """Mark entries that a run made as such in their first place alone: other parts and names reuse them."""
-    new = {entry.place for entries in made.values() for entry in entries.values() if not entry.reused}
-    for entries in made.values():
-        for name, entry in entries.items():
-            entries[name] = replace(entry, reused=entry.place not in new)
-            new.discard(entry.place)
+    """Mark artifacts that a run made as such in their first place alone: other trials and names reuse them."""
+    new = {artifact.place for artifacts in made.values() for artifact in artifacts.values() if not artifact.reused}
+    for artifacts in made.values():
+        for name, artifact in artifacts.items():
+            artifacts[name] = replace(artifact, reused=artifact.place not in new)
+            new.discard(artifact.place)
     return made
 
 
 def make_part(
     session: Session, manifest: Clips, settings: RunSettings, unlabelled: Sequence[Clips] = ()
-) -> dict[str, Entry]:
-    """Make the entries that the wanted stages of one fold and seed need, by their names in ``results.json``."""
+) -> dict[str, CachedArtifact]:
+    """Make the artifacts that the wanted stages of one fold and seed need, by their names in ``results.json``."""
     settings = settings.with_recordings(manifest, unlabelled)  # the training clips of each fold are others
-    study, stages = Study.of(session, manifest, settings, unlabelled), settings.stages
+    trial, stages = Trial.of(session, manifest, settings, unlabelled), settings.stages
     if settings.reads_codes:
-        make_codes(study)
+        make_codes(trial)
         with limited_threads(settings.branch_threads):
-            train_language(study)
+            train_language(trial)
             if "probe" in stages:
-                compare_methods(study)
+                compare_methods(trial)
             if "vocoder" in stages:
-                make_sounds(study)
-            for work in works(each.name for each in settings.chosen if each.reads_codes):
-                work.plan(study)
-    for work in works(each.name for each in settings.chosen if not each.reads_codes):
-        work.plan(study)
-    return study.entries
+                make_sounds(trial)
+            for hooks in hooks_of(each.name for each in settings.chosen if each.reads_codes):
+                hooks.add_tasks(trial)
+    for hooks in hooks_of(each.name for each in settings.chosen if not each.reads_codes):
+        hooks.add_tasks(trial)
+    return trial.artifacts
 
 
-def make_codes(study: Study) -> None:
+def make_codes(trial: Trial) -> None:
     """Make tokenizer and codes of each rate; the tokenizers of several rates also become one tokenizer."""
-    rates, settings = study.settings.tokenizer.by_rate, study.settings
+    rates, settings = trial.settings.tokenizer.by_rate, trial.settings
     for number in (len(rates), *range(1, len(rates))):  # the finest first
-        _make_codes(study, rates[number - 1], number)
-    finest = study.by_rate[len(rates)]
+        _make_codes(trial, rates[number - 1], number)
+    finest = trial.by_rate[len(rates)]
     start, decoder = settings.tokenizer.start, settings.tokenizer.decoder
     if start is not None and decoder is not None and codebooks.start_has_decoder(start):
-        study.add(codebooks.started_decoder(study.session, finest.tokenizer, start))
+        trial.add(codebooks.started_decoder(trial.session, finest.tokenizer, start))
     elif "vocoder" in settings.stages and decoder is not None:
-        study.add(code_decoder(study.session, study.manifest, finest, decoder))
+        trial.add(code_decoder(trial.session, trial.manifest, finest, decoder))
     if len(rates) > 1:
-        coarser = [study.by_rate[number].tokenizer for number in range(1, len(rates))]
-        study.add(codebooks.rate_tokenizer(study.session, [*coarser, study.sounding]))
+        coarser = [trial.by_rate[number].tokenizer for number in range(1, len(rates))]
+        trial.add(codebooks.rate_tokenizer(trial.session, [*coarser, trial.sounding]))
 
 
-def _make_codes(study: Study, settings: TokenizerSettings, number: int) -> None:
+def _make_codes(trial: Trial, settings: TokenizerSettings, number: int) -> None:
     """Train the tokenizer of one rate, or use that of ``settings.start``; encode the corpus; measure the health."""
-    manifest, audio, layer = study.manifest, settings.front_end(study.audio), study.layer
-    prefix = rate_prefix(number) if study.by_rate else ""  # the finest has none
-    session, add = study.session.named(f"{prefix}{{stage}}"), partial(study.add, prefix=prefix)
-    pitched = study.add(codebooks.pitches(session, manifest, audio, settings), prefix=prefix)
+    manifest, audio, layer = trial.manifest, settings.front_end(trial.audio), trial.layer
+    prefix = rate_prefix(number) if trial.by_rate else ""  # the finest has none
+    session, add = trial.session.named(f"{prefix}{{stage}}"), partial(trial.add, prefix=prefix)
+    pitched = trial.add(codebooks.pitches(session, manifest, audio, settings), prefix=prefix)
     sample = add(codebooks.frame_sample(session, manifest, audio, settings, layer))
     if settings.start is not None:
         tokens = add(codebooks.started_tokenizer(session, settings.start))
@@ -230,92 +230,92 @@ def _make_codes(study: Study, settings: TokenizerSettings, number: int) -> None:
         trained = add(codebooks.autoencoder(session, sample, audio, settings, inputs, layer))
         tokens = add(codebooks.codebook(session, sample, trained, audio, settings, layer, pitched))
     coded = add(codes(session, manifest, tokens))
-    study.by_rate[number] = CodedIn(tokens, coded)
-    add(codebooks.health(session, manifest, tokens, coded, seed=study.settings.seed))
+    trial.by_rate[number] = CodedIn(tokens, coded)
+    add(codebooks.health(session, manifest, tokens, coded, seed=trial.settings.seed))
 
 
-def train_language(study: Study) -> None:
+def train_language(trial: Trial) -> None:
     """Train the language models of codes."""
-    session, settings = study.session, study.settings
+    session, settings = trial.session, trial.settings
     if settings.trains_rates:
-        coded, models = [_coded_clips(study, number) for number in sorted(study.by_rate)], list[Entry]()
+        coded, models = [_coded_clips(trial, number) for number in sorted(trial.by_rate)], list[CachedArtifact]()
         for number, own in enumerate(settings.lm.divided(len(coded)), 1):
-            study.add(coded[number - 1][0].views, prefix=rate_prefix(number))
+            trial.add(coded[number - 1][0].views, prefix=rate_prefix(number))
             model = language_model(session.named(f"{rate_prefix(number)}{{stage}}"), coded[:number], own)
-            models.append(study.add(model, f"{rate_prefix(number)}lm"))
-        study.add(rate_language_model(session, models))
+            models.append(trial.add(model, f"{rate_prefix(number)}lm"))
+        trial.add(rate_language_model(session, models))
     if settings.trains_lm:
-        corpus, *unlabelled = sources = _coded_clips(study, max(study.by_rate))
-        study.add(corpus.views)
-        study.add_unlabelled((each.codes, each.views) for each in unlabelled)
-        study.add(language_model(session, [sources], settings.lm))
+        corpus, *unlabelled = sources = _coded_clips(trial, max(trial.by_rate))
+        trial.add(corpus.views)
+        trial.add_unlabelled((each.codes, each.views) for each in unlabelled)
+        trial.add(language_model(session, [sources], settings.lm))
 
 
-def _coded_clips(study: Study, number: int) -> list[CodesAndViews]:
+def _coded_clips(trial: Trial, number: int) -> list[CodesAndViews]:
     """Encode the clips of the run and of each unlabelled source at a rate, and their training clips in all views."""
-    session, tokens, settings = study.session, study.by_rate[number].tokenizer, study.settings.lm
-    frames, sources = study.settings.tokenizer.by_rate[0].patch.frames, list[CodesAndViews]()
-    for clips in (study.manifest, *study.unlabelled):
-        own = codes(session, clips, tokens) if sources else study.by_rate[number].codes
+    session, tokens, settings = trial.session, trial.by_rate[number].tokenizer, trial.settings.lm
+    frames, sources = trial.settings.tokenizer.by_rate[0].patch.frames, list[CodesAndViews]()
+    for clips in (trial.manifest, *trial.unlabelled):
+        own = codes(session, clips, tokens) if sources else trial.by_rate[number].codes
         changed = [view for clip in clips.of("train") for view in settings.views.of(clip, frames)]
         copies = training_views(session, Views(root=clips.root, views=changed), tokens) if changed else None
         sources.append(CodesAndViews(codes=own, views=copies))
     return sources
 
 
-def compare_methods(study: Study) -> None:
+def compare_methods(trial: Trial) -> None:
     """Make the features of every wanted method, with the models that it trains, and probe them.
 
     Everything is trained on the same training clips; networks that learn without labels also on unlabelled ones. Test
     clips are only described by finished models.
     """
-    session, manifest, compare, config = study.session, study.manifest, study.settings.compare, study.settings.probe
+    session, manifest, compare, config = trial.session, trial.manifest, trial.settings.compare, trial.settings.probe
     methods = {method.name: method for method in compare.all_methods}
     single = {method.name: method for method in compare.single_methods}
     inputs = {
         name: method.input for name, method in single.items() if method.input and compare.reading_of(method).input
     }
     needed = single | {name: METHODS[name] for name in sorted({*inputs.values()} - {*single})}
-    features = {name: study.add(features_of(study, method), f"{name}_features") for name, method in needed.items()}
+    features = {name: trial.add(features_of(trial, method), f"{name}_features") for name, method in needed.items()}
     noise = compare.noises
     for name in sorted(methods, key=natural):
         read_by = [part.name for part in methods[name].singles]
         read = {each: features[each] for each in (*read_by, *map(inputs.get, read_by)) if each is not None}
         labelled = methods[name].learns_labels
-        study.add(probed(session, manifest, config, name, read, labelled=labelled, noises=noise), f"probed_{name}")
+        trial.add(probed(session, manifest, config, name, read, labelled=labelled, noises=noise), f"probed_{name}")
     for head, network in sorted((method.head.name, features[name]) for name, method in methods.items() if method.head):
-        study.add(scored(session, manifest, config, head, network, noises=noise), f"probed_{head}")
+        trial.add(scored(session, manifest, config, head, network, noises=noise), f"probed_{head}")
 
 
-def make_sounds(study: Study) -> None:
+def make_sounds(trial: Trial) -> None:
     """Train the vocoder, and make sounds to listen to, and the figures of a larger number of clips."""
-    session, manifest, settings, entries = study.session, study.manifest, study.settings, study.entries
-    config, tokens, coded = settings.listening, study.sounding, entries["codes"]
-    sound = study.add(waveforms(session, manifest, settings.audio.sample_rate))
+    session, manifest, settings, artifacts = trial.session, trial.manifest, trial.settings, trial.artifacts
+    config, tokens, coded = settings.listening, trial.sounding, artifacts["codes"]
+    sound = trial.add(waveforms(session, manifest, settings.audio.sample_rate))
     wavenet = vocoder(session, manifest, CodedIn(tokens, coded), sound, settings.vocoder)
     playback = Playback(
         clips=choose_clips(manifest, config.clips, seed=config.seed, prompt_seconds=config.prompt_seconds),
         tokenizer=tokens,
-        vocoder=study.add(wavenet),
+        vocoder=trial.add(wavenet),
         audio=settings.audio,
         config=config,
         device=session.gang.device,
     )
     if config.evaluated_clips:
         judged = choose_clips(manifest, config.evaluated_clips, seed=config.seed)
-        decoded = study.add(decode_clips(session, replace(playback, clips=judged)))
-        study.add(measure_clips(session, playback, decoded))
-    if "rate_lm" in entries:
-        study.add(listening(session, playback, entries["rate_lm"], entries["rate_tokenizer"], coded))
-    elif "lm" in entries:
-        study.add(listening(session, playback, entries["lm"], None, coded))
+        decoded = trial.add(decode_clips(session, replace(playback, clips=judged)))
+        trial.add(measure_clips(session, playback, decoded))
+    if "rate_lm" in artifacts:
+        trial.add(listening(session, playback, artifacts["rate_lm"], artifacts["rate_tokenizer"], coded))
+    elif "lm" in artifacts:
+        trial.add(listening(session, playback, artifacts["lm"], None, coded))
     else:
-        study.add(listening(session, playback))
-    study.add(listening_recorded(session, playback))
+        trial.add(listening(session, playback))
+    trial.add(listening_recorded(session, playback))
     if (
         config.evaluated_clips
         and config.asks("label_accuracy")
         and (task := label_task(session, manifest, settings.probe))
     ):
-        evaluator = create_evaluator(study, task)
-        study.add(recognise_labels(session, evaluator, decoded, entries["listening"], task.classes))
+        evaluator = create_evaluator(trial, task)
+        trial.add(recognise_labels(session, evaluator, decoded, artifacts["listening"], task.classes))

@@ -16,7 +16,7 @@ from pipelines.store.stored_features import GPT_METHOD
 from wordless.audio.recordings.manifest import Clips
 from wordless.training import FitConfig
 
-Costs = dict[str, tuple[int, float]]  # stage -> number of its entries, seconds of each
+Costs = dict[str, tuple[int, float]]  # stage -> number of its artifacts, seconds of each
 # seconds for each hour of the recordings that a stage reads
 _SAMPLE, _CHANGED, ENCODING, _STATES, _LOG_MEL, WAVEFORMS, SPECTROGRAMS = 8.0, 14.0, 41.0, 19.0, 8.0, 6.5, 8.0
 # seconds of a step of each training with its default sizes
@@ -25,8 +25,8 @@ DENOISING_STEP, SIMCLR_STEP, SUPERVISED_STEP = 0.11, 0.7, 0.25
 PROBE_OF_CLIP = 0.006  # seconds of one probe for each clip
 
 
-def expected_costs(settings: RunSettings, clips: Clips, *, parts: int) -> Costs:
-    """Return the stages of a run with ``parts`` folds and seeds, and the seconds of each on one core."""
+def expected_costs(settings: RunSettings, clips: Clips, *, trials: int) -> Costs:
+    """Return the stages of a run with ``trials`` folds and seeds, and the seconds of each on one core."""
     hours = clips.seconds / 3600
     train = sum(clip.seconds for clip in clips.of("train")) / 3600
     costs = Costs()
@@ -57,8 +57,8 @@ def expected_costs(settings: RunSettings, clips: Clips, *, parts: int) -> Costs:
         start = settings.tokenizer.start
         if settings.tokenizer.decoder is not None and (start is None or not start_has_decoder(start)):
             costs["code_decoder"] = (1, 5.0 + DECODER_STEP * settings.tokenizer.decoder.fit.steps)
-    costs |= {name: (1, seconds) for extra in settings.chosen for name, seconds in extra.costs.items()}
-    return {stage: (parts * count, seconds) for stage, (count, seconds) in costs.items()}
+    costs |= {name: (1, seconds) for plugin in settings.chosen for name, seconds in plugin.costs.items()}
+    return {stage: (trials * count, seconds) for stage, (count, seconds) in costs.items()}
 
 
 def _gpt_step(settings: RunSettings) -> float:

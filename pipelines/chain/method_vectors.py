@@ -14,7 +14,7 @@ from pipelines.bodies.features_of_bodies import (
     sound_states,
     speech_features,
 )
-from pipelines.chain.study import Study, rate_prefix
+from pipelines.chain.trial import Trial, rate_prefix
 from pipelines.methods.method import FeaturesOf, Method
 from pipelines.stages.features import (
     FRAMES,
@@ -27,48 +27,48 @@ from pipelines.stages.features import (
     log_mel_features,
     own_features,
 )
-from pipelines.store.store import Entry
+from pipelines.store.store import CachedArtifact
 from wordless.base.arrays import FloatArray
 
-MakeFeatures = Callable[[Study, Method], Entry]
+MakeFeatures = Callable[[Trial, Method], CachedArtifact]
 # folder of the model in a run, views, front end, recipe -> vectors (views, dim) by layer and pooling
 VectorsOfSound = Callable[..., dict[str, FloatArray]]
 
 
-def bag(study: Study, method: Method) -> Entry:
-    coded = study.coded_at(method.rate) if method.rate else study.codes_of(method)
-    return code_features(study.session, coded, of=method.name)
+def bag(trial: Trial, method: Method) -> CachedArtifact:
+    coded = trial.coded_at(method.rate) if method.rate else trial.codes_of(method)
+    return code_features(trial.session, coded, of=method.name)
 
 
-def states(study: Study, method: Method) -> Entry:
+def states(trial: Trial, method: Method) -> CachedArtifact:
     """Pool the states of the language model of a rate, or of the run's GPT."""
-    coded = study.coded_up_to(method.rate) if method.rate else study.codes_of(method)
-    model = study.entries[f"{rate_prefix(method.rate)}lm" if method.rate else "lm"]
+    coded = trial.coded_up_to(method.rate) if method.rate else trial.codes_of(method)
+    model = trial.artifacts[f"{rate_prefix(method.rate)}lm" if method.rate else "lm"]
     return gpt_features(
-        study.session, coded, model, states=study.settings.compare.reading_of(method).states, of=method.name
+        trial.session, coded, model, states=trial.settings.compare.reading_of(method).states, of=method.name
     )
 
 
-def untrained_states(study: Study, method: Method) -> Entry:
-    own, states = study.settings.lm, study.settings.compare.reading_of(method).states
+def untrained_states(trial: Trial, method: Method) -> CachedArtifact:
+    own, states = trial.settings.lm, trial.settings.compare.reading_of(method).states
     if method.rate:
-        own = own.divided(len(study.by_rate))[method.rate - 1]
-    coded = study.coded_up_to(method.rate) if method.rate else study.codes_of(method)
+        own = own.divided(len(trial.by_rate))[method.rate - 1]
+    coded = trial.coded_up_to(method.rate) if method.rate else trial.codes_of(method)
     untrained = UntrainedGPT(gpt=own.gpt, seed=own.fit.seed, look_ahead=own.look_ahead)
-    return gpt_features(study.session, coded, untrained, states=states, of=method.name)
+    return gpt_features(trial.session, coded, untrained, states=states, of=method.name)
 
 
-def log_mel(study: Study, method: Method) -> Entry:
-    return log_mel_features(study, study.entries["tokenizer"])
+def log_mel(trial: Trial, method: Method) -> CachedArtifact:
+    return log_mel_features(trial, trial.artifacts["tokenizer"])
 
 
-def bottleneck(study: Study, method: Method) -> Entry:
-    return bottleneck_features(study, study.entries["tokenizer"], study.autoencoder.key)
+def bottleneck(trial: Trial, method: Method) -> CachedArtifact:
+    return bottleneck_features(trial, trial.artifacts["tokenizer"], trial.autoencoder.key)
 
 
-def frames(study: Study, method: Method) -> Entry:
+def frames(trial: Trial, method: Method) -> CachedArtifact:
     """Pool MFCC or chroma."""
-    return frame_features(study, FRAMES[method.name](study.audio), method=method.name)
+    return frame_features(trial, FRAMES[method.name](trial.audio), method=method.name)
 
 
 VECTORS_OF_METHODS: Mapping[FeaturesOf, MakeFeatures] = {
@@ -88,10 +88,10 @@ VECTORS_OF_METHODS: Mapping[FeaturesOf, MakeFeatures] = {
 OF_SOUND: Mapping[FeaturesOf, VectorsOfSound] = {"sound_states": sound_gpt_vectors}
 
 
-def features_of(study: Study, method: Method) -> Entry:
+def features_of(trial: Trial, method: Method) -> CachedArtifact:
     """Make the features of a method, with the models that it trains."""
     if method.file is not None:
-        names = [clip.name for clip in study.manifest.clips]
-        return own_features(study.session, method.name, names, VectorFile(method.file))
+        names = [clip.name for clip in trial.manifest.clips]
+        return own_features(trial.session, method.name, names, VectorFile(method.file))
     assert method.features is not None, "rows of the user's features have a file, and heads are scored"
-    return VECTORS_OF_METHODS[method.features](study, method)
+    return VECTORS_OF_METHODS[method.features](trial, method)

@@ -22,7 +22,7 @@ GONE = {  # options and values of older versions whose nearest names mean someth
     "probe.bound": "validation chooses among several: probe.feature_clipping=[2] gives one alone",
     "corpus.shards": "tar shards are not read; unpack them (tar -xf), or write a Parquet file for corpus.dataset",
     "format=start": "wordless publish writes no start weights: vocoder.start=RUN begins with the vocoder of a run",
-    "verify": "a file is hashed again where its size or times changed; delete an entry, and its command makes it again",
+    "verify": "a file is hashed again if its size or times changed; delete an artifact, and its command makes it again",
     "lm.pitch": "the GPT reads codes without their pitch, which a head predicts from its states",
     "fit.checkpoint_minutes": "all trainings of a command have its checkpoint_minutes",
     "fit.seed": "all trainings of a command follow its seed",

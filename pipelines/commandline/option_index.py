@@ -12,7 +12,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import conf
-from pipelines.extras.table import extras
+from pipelines.plugins.table import plugins
 from pipelines.settings.run_settings import RunSettings
 from wordless.base.messages import written
 from wordless.base.options import (
@@ -128,7 +128,7 @@ def index_of(cls: type) -> Index:
     lines = (cls.__doc__ or "").strip().splitlines()[1:]
     found = Index(notes="\n".join(line.removeprefix("    ") for line in lines).strip())
     _collect(found, cls, cls, {}, "")
-    for each in extras() if "extras" in {of.name for of in dataclasses.fields(cls)} else ():
+    for each in plugins() if "plugins" in {of.name for of in dataclasses.fields(cls)} else ():
         found.sections[each.name] = each.explanation
         _collect(found, each, each.options, {}, each.name)
         if each.preset:
@@ -140,7 +140,7 @@ def index_of(cls: type) -> Index:
 
 
 def _collect(found: Index, root: object, cls: type, values: Mapping[str, object], prefix: str) -> None:
-    """Add the options of a dataclass, whose defaults ``values`` replace, to those of the command or extra ``root``."""
+    """Add the options of a dataclass, whose defaults ``values`` replace, to those of the command or plugin ``root``."""
     types, choices_of = get_type_hints(cls), field_choices(cls)
     known = [each for each in dataclasses.fields(cls) if METADATA in each.metadata]
     for each in dataclasses.fields(cls):

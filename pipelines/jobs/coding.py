@@ -1,7 +1,7 @@
 """How all commands read recordings, and the work of ``wordless encode`` and ``wordless score``.
 
 Several processes read the recordings one by one. What cannot be read is set aside, and `WarningsSummary` tells it at
-the end. `write_shards` keeps results in an entry of the store: a killed command goes on after the last finished shard.
+the end. `write_shards` keeps results in an artifact: a killed command goes on after the last finished shard.
 """
 
 import json
@@ -24,7 +24,7 @@ from pipelines.commandline.recording_options import InputOptions, write_annotati
 from pipelines.recordings import EncodeConfig, ScoreConfig, TableOptions, submitted_name
 from pipelines.store.outputs import new_file, new_folder
 from pipelines.store.stage import Session, StageRun, stage
-from pipelines.store.store import Entry, Store, StoreConfig, StoreOptions, note_finished, write_json
+from pipelines.store.store import CachedArtifact, Store, StoreConfig, StoreOptions, note_finished, write_json
 from tokenizer.codes import require_same_codebook
 from tokenizer.parquet import CodedClip, mark_complete, read_codes, read_num_samples, write_shard
 from tokenizer.tokenizer import Tokenizer, load_tokenizer
@@ -194,7 +194,7 @@ def write_shards(
 
     The ``name`` of a file has its number. Beside it a list has what `WarningsSummary` tells of its recordings.
     """
-    starts = range(0, len(clips) or 1, size)  # an entry without files counts as damaged
+    starts = range(0, len(clips) or 1, size)  # an artifact without files counts as damaged
     files = {run.folder / name.format(number): clips[start : start + size] for number, start in enumerate(starts)}
     # a shard and its list belong together: the store removes either where a kill or a fault left it unfinished
     missing = {file: own for file, own in files.items() if not (file.exists() and file.with_suffix(TOLD).exists())}
@@ -209,13 +209,13 @@ def write_shards(
     next(results, None)  # ends the workers
 
 
-def warnings_summary(entry: Entry, place: Clips, *, below: Path | None = None) -> WarningsSummary:
+def warnings_summary(artifact: CachedArtifact, place: Clips, *, below: Path | None = None) -> WarningsSummary:
     """Return what `write_shards` tells of a place, and which annotations of it were set aside.
 
     Names begin with the folder ``below`` which the recordings are; None: they are relative.
     """
     told = WarningsSummary(rejected=[*place.rejected])
-    for file in sorted(entry.folder.glob(f"*{TOLD}")):
+    for file in sorted(artifact.folder.glob(f"*{TOLD}")):
         content = json.loads(file.read_text())
         told.rejected.extend(Rejected(**each) for each in content["rejected"])
         told.notices.extend((name, notice) for name, notice in content["notices"])
@@ -337,11 +337,11 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
         rule = f"it lists whole recordings, and {counted(parts, 'part')} are annotated"
         raise InputError(option="format", value=settings.format, rule=f"{rule}: choose another, or annotations=none")
     session = open_session(settings, recordings, tokenizer_folder, engine=settings.engine)
-    entry = encoded(session, stamped(recordings), encoder, settings.clips_per_shard)
-    warnings_summary(entry, recordings).tell(
+    artifact = encoded(session, stamped(recordings), encoder, settings.clips_per_shard)
+    warnings_summary(artifact, recordings).tell(
         session.terminal, output, option=f"input={settings.input}", places=[recordings]
     )
-    shards = sorted(entry.folder.glob("codes-*.parquet"))
+    shards = sorted(artifact.folder.glob("codes-*.parquet"))
     lengths = [length for shard in shards for length in read_num_samples(shard).tolist()]
     if settings.over_time is not None:
         paths = [*dict.fromkeys(str(recordings.root / clip.path) for clip in Shards(shards))]

@@ -39,7 +39,7 @@ from pipelines.stages.features import (
 from pipelines.stages.probing import probed, require_probeable
 from pipelines.store.run_parts import RESULTS, part_of
 from pipelines.store.stage import Session
-from pipelines.store.store import Entry, Store, write_json
+from pipelines.store.store import CachedArtifact, Store, write_json
 from pipelines.store.stored_features import (
     FEATURES,
     GPT_METHOD,
@@ -72,10 +72,10 @@ PROBES = "probes"  # folder for the figures of other corpora
 
 @dataclass(frozen=True, kw_only=True)
 class CodeModels:
-    """Tokenizer and language model of a run as entries, whose keys are fingerprints of their content."""
+    """Tokenizer and language model of a run as artifacts, whose keys are fingerprints of their content."""
 
-    tokenizer: Entry
-    model: Entry
+    tokenizer: CachedArtifact
+    model: CachedArtifact
 
 
 def probe_run(settings: ProbeRunConfig) -> None:
@@ -134,7 +134,9 @@ def probe_run(settings: ProbeRunConfig) -> None:
     terminal.say(f"figures: {path}, and as a table: {path.with_suffix('.md')}; predictions: {predictions}")
 
 
-def pooled_features(session: Session, manifest: Clips, own: CodeModels, reading: ReadingConfig) -> dict[str, Entry]:
+def pooled_features(
+    session: Session, manifest: Clips, own: CodeModels, reading: ReadingConfig
+) -> dict[str, CachedArtifact]:
     """Pool the representations of all clips, averaged over their views, by the name of their row."""
     config = Tokenizer.from_pretrained(own.tokenizer.folder).config
     read = ClipReading(session=session, manifest=manifest, audio=config.audio, vectors=reading.vectors)
@@ -147,7 +149,7 @@ def pooled_features(session: Session, manifest: Clips, own: CodeModels, reading:
     return made | {bag: code_features(session, coded, of=bag), gpt: states}
 
 
-def _codes_of(read: ClipReading, tokenizer: Entry, reading: ReadingConfig) -> CodesOfViews:
+def _codes_of(read: ClipReading, tokenizer: CachedArtifact, reading: ReadingConfig) -> CodesOfViews:
     if reading.readout == "codes":
         return read.coded_in(tokenizer, codes(read.session, read.manifest, tokenizer))
     return SoftlyCodedViews(reading=read, tokenizer=tokenizer)
@@ -167,12 +169,12 @@ def models_of_run(folder: Path, reading: ReadingConfig) -> CodeModels:
     return CodeModels(tokenizer=_tokenizer_entry(loaded, tokenizer), model=_model_entry("lm", model))
 
 
-def _tokenizer_entry(tokenizer: Tokenizer, folder: Path) -> Entry:
-    return Entry(stage="tokenizer", key=tokenizer.format.codebook, place=folder, reused=True)
+def _tokenizer_entry(tokenizer: Tokenizer, folder: Path) -> CachedArtifact:
+    return CachedArtifact(stage="tokenizer", key=tokenizer.format.codebook, place=folder, reused=True)
 
 
-def _model_entry(stage: str, folder: Path) -> Entry:
-    return Entry(stage=stage, key=file_hash(folder / WEIGHTS)[:16], place=folder, reused=True)
+def _model_entry(stage: str, folder: Path) -> CachedArtifact:
+    return CachedArtifact(stage=stage, key=file_hash(folder / WEIGHTS)[:16], place=folder, reused=True)
 
 
 def embed_recordings(settings: EmbedConfig, run: Path, found: Clips) -> None:
@@ -263,7 +265,7 @@ def _layer_of(key: str) -> str:
 
 
 def _wanted(
-    settings: EmbedConfig, pooled: Mapping[str, Entry], beside: str | None, chosen: str | None
+    settings: EmbedConfig, pooled: Mapping[str, CachedArtifact], beside: str | None, chosen: str | None
 ) -> dict[str, FloatArray]:
     """Return what is written: what the options name, else what the run's probe reads, else the last layer.
 
@@ -328,7 +330,7 @@ def _recordings(
 
 def sound_features(
     session: Session, manifest: Clips, run: Path, tokenizer: Tokenizer, reading: ReadingConfig, method: str
-) -> dict[str, Entry]:
+) -> dict[str, CachedArtifact]:
     """Pool the layers of a GPT of a run that reads sound, and its input: log-mel, or a bag of codes."""
     tokens = _tokenizer_entry(tokenizer, run / "tokenizer")
     read = ClipReading(session=session, manifest=manifest, audio=tokenizer.front_end.absolute, vectors=reading.vectors)

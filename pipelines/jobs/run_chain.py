@@ -1,4 +1,4 @@
-"""The work of ``wordless run``: recordings are read, the chain makes its entries, and the run's folder is written.
+"""The work of ``wordless run``: recordings are read, the chain makes its artifacts, and the run's folder is written.
 
 The folder says how to make it again: command, config, versions, machine and commit. Trackers record the run.
 """
@@ -26,7 +26,6 @@ from pipelines.chain.chain import make_folds
 from pipelines.commandline.command_words import command_line
 from pipelines.commandline.composed_config import completed
 from pipelines.commandline.run_folders import LOG, SWEEP_WORDS, link_latest, logged
-from pipelines.extras.table import extras
 from pipelines.jobs.clips_of_run import (
     MANIFEST,
     REJECTED,
@@ -48,6 +47,7 @@ from pipelines.methods.methods_table import BODIES, name_read_as, renamed_notice
 from pipelines.pages.phrasing import LATEX, methods_latex, methods_table, sentences, summary
 from pipelines.pages.report import report_pictures, write_report
 from pipelines.pages.runs_table import RUNS
+from pipelines.plugins.table import plugins
 from pipelines.results.probes import PREDICTIONS, probes_of_run, write_predictions
 from pipelines.results.results import gross_pitch_error_clips, write_results
 from pipelines.results.run_record import (
@@ -73,7 +73,7 @@ from pipelines.stages.listening import LISTENING, wav_name
 from pipelines.store.run_parts import REPORT, RESULTS
 from pipelines.store.run_progress import RunProgress
 from pipelines.store.stage import Session
-from pipelines.store.store import CURVE, ENTRY, Entry, Store
+from pipelines.store.store import CURVE, ENTRY, CachedArtifact, Store
 from pipelines.store.stored_features import GPT_METHOD, PROBE_RECORD
 from pipelines.store.tracking import TrackedRun, Tracking
 from wordless.audio.recordings.manifest import (
@@ -108,7 +108,7 @@ def run(config: dict[str, Any]) -> None:
 
 
 def run_chain(config: dict[str, object], folder: Path) -> None:
-    """Make or reuse the entries of the stages that a completed config wants, and write the run's ``folder``."""
+    """Make or reuse the artifacts of the stages that a completed config wants, and write the run's ``folder``."""
     settings = run_settings(config)
     use_threads(settings.threads)
     terminal = Terminal(log=folder / LOG)
@@ -138,7 +138,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
         corpus = replace(corpus, notices=(*corpus.notices, *notices(corpus, unlabelled, settings, folder)))
         terminal.say(f"audio     {rates(settings)}")
         usual = settings.corpus.root == EMBEDDED and [*settings.stages] == usual_stages(config)
-        for each in extras() if usual else ():
+        for each in plugins() if usual else ():
             if why := each.joins(config):
                 terminal.say(f"notice    {why}")
         for notice in voice_notices(settings):
@@ -182,14 +182,14 @@ def rates(settings: RunSettings) -> str:
 
 
 COMPARISON = "comparison.md"
-# folder of a run -> the stages whose entry is copied there, the first that the run has
+# folder of a run -> the stages whose artifact is copied there, the first that the run has
 _PARTS = {
     "tokenizer": ("rate_tokenizer", "code_decoder", "tokenizer"),
     "lm": ("rate_lm", "lm"),
     **{part: (part,) for body in BODIES.values() for part in body.parts},
     "vocoder": ("vocoder",),
     "listening": ("listening",),
-    **{part: (stage,) for each in extras() for part, stage in each.parts.items()},
+    **{part: (stage,) for each in plugins() for part, stage in each.parts.items()},
 }
 
 
@@ -234,7 +234,7 @@ def write_run_folder(
         write_account(corpus.account, folder / ACCOUNT)
     write_unlabelled(unlabelled, folder)
     first, *others = made.values()
-    only = {name: entry for name, entry in first.items() if not any(name in each for each in others)}
+    only = {name: artifact for name, artifact in first.items() if not any(name in each for each in others)}
     # models of several folds stay in the store
     for part, names in _PARTS.items():
         replace_folder(folder / part, next((only[name].folder for name in names if name in only), None))
@@ -270,7 +270,7 @@ def write_run_folder(
         link_latest(whole)
 
 
-def comb_notice(played: Entry, settings: RunSettings) -> str:
+def comb_notice(played: CachedArtifact, settings: RunSettings) -> str:
     """Say whether a pitch comb follows the vocoder's network, and why if not."""
     own, strength = settings.listening, settings.listening.postfilter
     if played.read_json(LISTENING)["pitch_comb"]:
@@ -284,14 +284,14 @@ def comb_notice(played: Entry, settings: RunSettings) -> str:
     return f"WaveNet's sound has no pitch comb, because {why}"
 
 
-def write_probe(folder: Path, entries: Mapping[str, Entry], manifest: Clips, settings: RunSettings) -> None:
+def write_probe(folder: Path, artifacts: Mapping[str, CachedArtifact], manifest: Clips, settings: RunSettings) -> None:
     """Save the probes that new sound can be given to, with what their vectors are made of, and the list of all.
 
     That of the GPT, or else of the bag of codes, is the run's own, which other commands read.
     """
     place, compare = folder / KIND.part, settings.compare
     names = [method.name for method in settings.probed_methods]
-    probed = {name: entries[stage] for name in names if (stage := f"probed_{name}") in entries}
+    probed = {name: artifacts[stage] for name in names if (stage := f"probed_{name}") in artifacts}
     # Of several rates, the GPT of the comparison is not the run's own.
     usable = [name for name in MADE_BY if name in probed and (not settings.tokenizer.rates or name == BAG_OF_CODES)]
     if not usable:
@@ -313,9 +313,9 @@ def write_probe(folder: Path, entries: Mapping[str, Entry], manifest: Clips, set
         places = {name: "" if name == own else name for name in usable}
         found = [
             KeptMethod(
-                method=name, validation=entry.read_json(PROBE_RECORD)["validation_accuracy"], folder=places.get(name)
+                method=name, validation=artifact.read_json(PROBE_RECORD)["validation_accuracy"], folder=places.get(name)
             )
-            for name, entry in probed.items()
+            for name, artifact in probed.items()
         ]
         found.sort(key=lambda each: (-each.validation, each.folder is None))
         seconds = float(np.median([clip.seconds for clip in manifest.of("train")]))
@@ -328,8 +328,10 @@ _FILES = (REPORT, RESULTS, COMPARISON, MANIFEST, REJECTED, ACCOUNT, UNLABELLED, 
 CHECKOUT = Path(__file__).parents[2]
 
 
-def provenance(command: str, config: Mapping[str, object], gang: Gang, entries: Mapping[str, Entry]) -> Section:
-    """Describe software, machine and options of a run, none of which enters the store; ``entries`` hold the models."""
+def provenance(
+    command: str, config: Mapping[str, object], gang: Gang, artifacts: Mapping[str, CachedArtifact]
+) -> Section:
+    """Describe software, machine and options of a run, none of which decides a key; ``artifacts`` hold the models."""
 
     name = torch.cuda.get_device_name(gang.device) if gang.device.type == "cuda" else platform.machine()
     return {
@@ -344,7 +346,7 @@ def provenance(command: str, config: Mapping[str, object], gang: Gang, entries: 
         "threads": torch.get_num_threads(),
         "ranks": gang.size,
         "parameters": {
-            name: parameters(each.folder) for name, each in entries.items() if (each.folder / CURVE).is_file()
+            name: parameters(each.folder) for name, each in artifacts.items() if (each.folder / CURVE).is_file()
         },
         "libraries": library_versions(),
         "config": _without_home(config),

@@ -6,9 +6,9 @@ from functools import reduce
 from typing import Any
 
 from pipelines.bodies.sound_gpt_body import MAKE as SOUND_STATES
-from pipelines.extras.table import extras
-from pipelines.extras.work_table import works
 from pipelines.methods.methods_table import METHODS
+from pipelines.plugins.hooks_table import hooks_of
+from pipelines.plugins.table import plugins
 from pipelines.settings.run_settings import (
     EMBEDDED,
     EMBEDDED_SOURCE,
@@ -44,14 +44,14 @@ def run_settings(config: Mapping[str, object]) -> RunSettings:
     _set_voice(values["vocoder"], values)
     fill_in_steps(values)
     _set_local_weights(values)
-    own = {each.name: build(each.options, values.pop(each.name, {}), name=each.name) for each in extras()}
+    own = {each.name: build(each.options, values.pop(each.name, {}), name=each.name) for each in plugins()}
     settings = build(RunSettings, values, name="")
     with within("tokenizer"):
         tokens = settings.tokenizer.config(settings.audio)
     more = list[str]()
     if "report" in settings.stages and settings.reads_codes and not settings.compare.folds and settings.seeds == 1:
-        more = [each.name for each in extras() if each.of_report]
-    settings = replace(settings, extras=own, stages=tuple(dict.fromkeys((*settings.stages, *more))))
+        more = [each.name for each in plugins() if each.of_report]
+    settings = replace(settings, plugins=own, stages=tuple(dict.fromkeys((*settings.stages, *more))))
     require_run(settings, tokens)
     return _with_readable_clips(follow(settings, **of_trainings(settings)))
 
@@ -64,7 +64,7 @@ def _set_sizes(values: dict[str, Any]) -> None:
     values["audio"] = spectrogram.key
     sizes = {name: getattr(spectrogram, name) for name in ("sample_rate", "hop_length", "n_mels")}
     values["vocoder"]["wavenet"].update(sizes, patch_frames=values["tokenizer"]["patch"]["frames"])
-    for each in extras():
+    for each in plugins():
         if each.fill:
             each.fill(values[each.name], spectrogram)
 
@@ -116,8 +116,8 @@ def require_run(settings: RunSettings, tokens: TokenizerConfig) -> None:
         lm.gpt.require_room(tokens.bands)
     with within("vocoder.crops"):
         vocoder.crops.look_ahead(vocoder.wavenet)
-    for work in works(settings.stages):
-        work.require(settings)
+    for hooks in hooks_of(settings.stages):
+        hooks.require(settings)
     for problem in _contradictions(settings):
         raise InputError(problem)
     if tokenizer.rates is not None and settings.trains_rates:

@@ -99,7 +99,7 @@ class ModelsOfRun:
 
 
 def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
-    """Decode the clips into an entry of the store, and copy their sounds to the output."""
+    """Decode the clips into an artifact of the store, and copy their sounds to the output."""
     terminal, output = Terminal(), settings.output
     device = choose_device(settings.device)
     whole = Tokenizer.from_pretrained(tokenizer_folder, device=str(device))
@@ -120,8 +120,8 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
         terminal.say(notice)
     store = settings.store.root
     session = Session(store=Store(store), gang=Gang(device), terminal=terminal, folder=store, workers=1)
-    entry = sounds(session, Speech(clips=clips, synthesis=synthesis, settings=settings))
-    made = sorted(entry.folder.glob("*.wav"))
+    artifact = sounds(session, Speech(clips=clips, synthesis=synthesis, settings=settings))
+    made = sorted(artifact.folder.glob("*.wav"))
     if settings.single:
         copy_file(made[0], output)
         _tell_neighbours(output, terminal)

@@ -86,7 +86,7 @@ class Method:
     base: Method | None = None  # the row whose network this row reads in another way
     reads: Literal["", "lm", "rates"] = ""  # language models of the run that make its features: one, or those of rates
     rate: int = 0  # number, from 1, of one of `tokenizer.rates` whose codes it reads; 0: those of the run
-    # whether a network and its head learn the training labels; its entry of features then holds class scores, too, and
+    # whether a network and its head learn the training labels; its features then hold class scores, too, and
     # it has no learning curve
     learns_labels: bool = False
     training: str = ""  # the group of options of its own training, which has `batches` and `fit`; "": it has none

@@ -14,8 +14,8 @@ from statistics import stdev
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipelines.extras.table import extras
 from pipelines.methods.methods_table import METHODS, ROWS, method_of, row_of
+from pipelines.plugins.table import plugins
 from pipelines.results.run_record import (
     MEASURES,
     OVERALL,
@@ -49,7 +49,7 @@ _NAMES = {
     "gain": "after a change of gain",
     "noise": "after a little noise",
     "shift": "after a small shift in time",
-    **{name: words for each in extras() for name, words in each.names.items()},
+    **{name: words for each in plugins() for name, words in each.names.items()},
 }
 # Units that are not repeated beside the name of their figure.
 IN_NAME = ("bit/s", "bit/sample", "codes", "codes/s", "STOI", "clips", "full scale", "normalised log-mel squared")
@@ -207,7 +207,7 @@ def option_lines(config: Mapping[str, object]) -> Iterator[str]:
 
 # What templates may call, as filters and as functions.
 FUNCTIONS: tuple[Callable[..., object], ...] = (
-    *(extras, count_codes, where, find, measured, value_of),
+    *(plugins, count_codes, where, find, measured, value_of),
     *(full_name, heading, number, percent, noise_label, points, bits, signed_bits, significance, duration, quantity),
     *(_counted, listed, plural, percent_below_whole, _candidates, differing, few_labels, ahead, option_lines),
     *(escape_markdown, row_of, stdev, reads_of, learns_of, weights_of, training_of),
@@ -217,7 +217,7 @@ FUNCTIONS: tuple[Callable[..., object], ...] = (
 @cache
 def _environment(*, escape: bool) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader([Path(__file__).parent, Path(__file__).parents[1] / "extras"]),
+        loader=FileSystemLoader([Path(__file__).parent, Path(__file__).parents[1] / "plugins"]),
         autoescape=escape,
         undefined=StrictUndefined,
         trim_blocks=True,

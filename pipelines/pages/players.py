@@ -49,7 +49,7 @@ RECONSTRUCTED = {"original": "original", "autoencoder": "before quantisation", "
 
 @dataclass(frozen=True)
 class PageSound:
-    part: str  # of the report: "clips", "generated", "lost", or one of an extra
+    part: str  # of the report: "clips", "generated", "lost", or one of a plugin
     clip: int | None  # number of the clip that it is of, or begins with; None: it begins with nothing
     title: str
     place: str  # folder of the run and file: listening/0_original.wav

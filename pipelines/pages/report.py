@@ -15,7 +15,6 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipelines.extras.work_table import works
 from pipelines.methods.method import LineRecord, PictureRecord
 from pipelines.methods.methods_table import row_of, shown_in
 from pipelines.pages.charts import (
@@ -55,6 +54,7 @@ from pipelines.pages.players import (
     sounds_of,
 )
 from pipelines.pages.training_chart import training_chart
+from pipelines.plugins.hooks_table import hooks_of
 from pipelines.results.run_record import SOUND, Comparison, Results, Row, read_results, value_of
 from pipelines.store.run_parts import REPORT
 from pipelines.store.stored_features import GPT_METHOD, WITH_INPUT
@@ -70,7 +70,7 @@ def write_report(folder: Path) -> Path:
     """Draw ``report.html`` from a run folder, and give its path; missing or broken results and sounds are refused."""
     results = read_results(folder)
     kinds, listening = {*results["figures"]["of"]}, results.get("listening", {})
-    own = [*works(results)]
+    own = [*hooks_of(results)]
     more = [chart for each in own for chart in each.charts(folder, results)]
     excerpts = listening.get("excerpts") or listening.get("clips") or []
     page = draw(

@@ -27,13 +27,13 @@ from pipelines.methods.methods_table import row_of
 from pipelines.results.run_record import KEPT, LARGEST_INPUT, OF_LAYER, Comparison, FoldSeed, Made, Row, frame
 from pipelines.settings.run_settings import By, RunSettings
 from pipelines.stages.probing import probe_task
-from pipelines.store.store import Entry
+from pipelines.store.store import CachedArtifact
 from pipelines.store.stored_features import GPT_METHOD, PROBE_RECORD, natural, parts_of_key
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.arrays import FloatArray, Floats
 from wordless.base.files import aside, list_hash
 
-Probed = Mapping[str, Any]  # the clips of a fold, and what the entry of each method records of them
+Probed = Mapping[str, Any]  # the clips of a fold, and what the artifact of each method records of them
 PROTOCOLS: dict[By, str] = {
     "group": "leave one group out",
     "groups": "folds of whole groups",
@@ -53,16 +53,16 @@ def probes_of_run(corpus: Clips, settings: RunSettings, made: Made) -> "Probes |
     divided = compare.divide(corpus, quick=settings.quick, shared_groups=split.shared_groups, seed=split.seed)
     folds = {fold.name: fold for fold in divided}
     probes = {
-        place: side_by_side_probes(folds[place[0]], settings.probe, [entries[f"probed_{name}"] for name in names])
-        for place, entries in made.items()
+        place: side_by_side_probes(folds[place[0]], settings.probe, [artifacts[f"probed_{name}"] for name in names])
+        for place, artifacts in made.items()
     }
     return Probes(probes, settings.probe, by=compare.by)
 
 
-def side_by_side_probes(clips: Clips, config: ProbeConfig, methods: Sequence[Entry]) -> Probed:
-    """Put what the entries of all methods of a fold record beside the clips that they were asked about."""
+def side_by_side_probes(clips: Clips, config: ProbeConfig, methods: Sequence[CachedArtifact]) -> Probed:
+    """Put what the artifacts of all methods of a fold record beside the clips that they were asked about."""
     task = probe_task(clips, config)
-    rows = [{**entry.read_json(PROBE_RECORD), "artifact": entry.key} for entry in methods]
+    rows = [{**artifact.read_json(PROBE_RECORD), "artifact": artifact.key} for artifact in methods]
     for step in ("layer_penalties", "penalties"):
         require_equal_counts({row["of"]: row[step] for row in rows})
     test, validation = ([clips.clips[row] for row in task.rows[split]] for split in ("test", "validation"))

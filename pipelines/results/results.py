@@ -17,10 +17,10 @@ import numpy as np
 from safetensors.numpy import save
 
 from lm.lm_options import ProbeConfig
-from pipelines.extras.table import extras
-from pipelines.extras.work_table import works
 from pipelines.methods.method import Method
 from pipelines.methods.methods_table import METHODS, row_of
+from pipelines.plugins.hooks_table import hooks_of
+from pipelines.plugins.table import plugins
 from pipelines.results.clip_figures import RIGHT, Record, clip_figures, mean_of_clips
 from pipelines.results.probes import Probes
 from pipelines.results.run_record import (
@@ -41,14 +41,14 @@ from pipelines.stages.codebooks import DRAWN_PATCHES, HEALTH, KMEANS
 from pipelines.stages.language_model import PERPLEXITY
 from pipelines.stages.listening import CLIPS, EVALUATORS, GUARD, JUDGED, LISTENING, RECOGNISED
 from pipelines.store.run_parts import RESULTS
-from pipelines.store.store import COVERAGE, CURVE, ENTRY, Entry, write_json
+from pipelines.store.store import COVERAGE, CURVE, ENTRY, CachedArtifact, write_json
 from vocoder.kinds import ORIGINAL, WAVENET, WAVENET_RECORDED
 from wordless.audio.recordings.manifest import SPLITS, Clips
 from wordless.base.files import write_aside
 from wordless.base.options import leaves
 from wordless.base.saved_models import WEIGHTS
 
-# name of the entry of a training -> its group of options
+# name of the artifact of a training -> its group of options
 TRAINED_WITH = {
     **{"autoencoder": "tokenizer", "lm": "lm", "vocoder": "vocoder"},
     **{method.trained_entry: method.training for method in METHODS.values() if method.training},
@@ -64,29 +64,34 @@ def write_results(
     probes: Probes | None,
     source: Section,
 ) -> None:
-    """Collect the figures of a run's entries in ``results.json``; of several folds or seeds means, then each."""
+    """Collect the figures of a run's artifacts in ``results.json``; of several folds or seeds means, then each."""
     protocol = settings.compare.by if settings.compare.folds else settings.corpus.split.by
     content: dict[str, object] = {
         "corpus": corpus_section(manifest),
         "stages": [
-            {"stage": stage, "key": entry.key, "reused": entry.reused, **entry.costs}
+            {"stage": stage, "key": artifact.key, "reused": artifact.reused, **artifact.costs}
             | ({"fold": fold, "seed": seed} if len(made) > 1 else {})
-            for (fold, seed), entries in made.items()
-            for stage, entry in entries.items()
+            for (fold, seed), artifacts in made.items()
+            for stage, artifact in artifacts.items()
         ],
         "coverage": [
-            {"stage": stage, **entry.read_json(COVERAGE), **steps_of(entry), "follows": steps_follow(stage, source)}
+            {
+                "stage": stage,
+                **artifact.read_json(COVERAGE),
+                **steps_of(artifact),
+                "follows": steps_follow(stage, source),
+            }
             | ({"fold": fold, "seed": seed} if len(made) > 1 else {})
-            for (fold, seed), entries in made.items()
-            for stage, entry in entries.items()
-            if (entry.folder / COVERAGE).is_file()  # entries of earlier versions have none
+            for (fold, seed), artifacts in made.items()
+            for stage, artifact in artifacts.items()
+            if (artifact.folder / COVERAGE).is_file()  # artifacts of earlier versions have none
         ],
         "provenance": source,
     }
     of_extras, figures = list[Row](), list[Row]()
-    for extra, work in zip(extras(settings.stages), works(settings.stages), strict=True):
-        section, rows = work.rows(made, manifest, settings)
-        content |= {extra.name: section} if section else {}
+    for plugin, hooks in zip(plugins(settings.stages), hooks_of(settings.stages), strict=True):
+        section, rows = hooks.rows(made, manifest, settings)
+        content |= {plugin.name: section} if section else {}
         of_extras += rows
     frames = [frame(of_extras)]
     if probes is not None:
@@ -100,41 +105,45 @@ def write_results(
             content["listening"] = listening_record(only, only["listening"], manifest)
             figures += sound_figures(only, manifest, settings.probe, protocol=protocol)
     figures += _on_validation(made, protocol, settings.codes_per_second)
-    for stage, entry in (each for entries in made.values() for each in entries.items()):
-        figures += [Row(stage=stage, name=name, value=cost, artifact=entry.key) for name, cost in entry.costs.items()]
+    for stage, artifact in (each for artifacts in made.values() for each in artifacts.items()):
+        figures += [
+            Row(stage=stage, name=name, value=cost, artifact=artifact.key) for name, cost in artifact.costs.items()
+        ]
     listed = [record for each in (*frames, frame(figures)) for record in records(each)]
     write_json(folder / RESULTS, {**content, "figures": listed})
 
 
-def steps_of(entry: Entry) -> dict[str, int]:
+def steps_of(artifact: CachedArtifact) -> dict[str, int]:
     """Return the ``steps`` of a training and, if it stopped early, those that were ``planned``."""
-    record = entry.read_json(CURVE)
+    record = artifact.read_json(CURVE)
     return {name: record[name] for name in ("steps", "planned") if name in record}
 
 
 def steps_follow(name: str, source: Section) -> bool:
-    """Whether the steps of the training of an entry followed from its recordings, as the options of the run say."""
+    """Whether the steps of the training of an artifact followed from its recordings, as the options of the run say."""
     group = TRAINED_WITH.get(re.sub(r"^rate_\d+_", "", name), "")  # of one of several rates
     return (f"{group}.fit.steps", None) in leaves(source.get("config", {}))
 
 
-def _of_one_run(entries: Mapping[str, Entry]) -> dict[str, object]:
+def _of_one_run(artifacts: Mapping[str, CachedArtifact]) -> dict[str, object]:
     # A training that took no step has an empty curve, and a copy of the code decoder of another run has none.
-    trained = {stage: entry for stage, entry in entries.items() if stage in TRAINED}
-    curves = {stage: entry.read_json(CURVE) for stage, entry in trained.items() if (entry.folder / CURVE).is_file()}
+    trained = {stage: artifact for stage, artifact in artifacts.items() if stage in TRAINED}
+    curves = {
+        stage: artifact.read_json(CURVE) for stage, artifact in trained.items() if (artifact.folder / CURVE).is_file()
+    }
     content: dict[str, object] = {"curves": {stage: record for stage, record in curves.items() if record["curve"]}}
-    if "tokenizer" in entries:
-        health, tokenizer = entries["health"].read_json(HEALTH), entries["tokenizer"]
+    if "tokenizer" in artifacts:
+        health, tokenizer = artifacts["health"].read_json(HEALTH), artifacts["tokenizer"]
         codebook = {key: health[key] for key in ("counts", "verdict")}
         if (tokenizer.folder / KMEANS).is_file():  # a tokenizer of another run has no record of its k-means
             codebook["kmeans"] = tokenizer.read_json(KMEANS)
-            codebook["sample"] = entries["sample"].read_json(DRAWN_PATCHES)
+            codebook["sample"] = artifacts["sample"].read_json(DRAWN_PATCHES)
         content["codebook"] = codebook
     return content
 
 
 def _on_validation(made: Made, protocol: str, codes_per_second: float) -> Iterator[Row]:
-    rows = {place: [*_of_training(entries, protocol, codes_per_second)] for place, entries in made.items()}
+    rows = {place: [*_of_training(artifacts, protocol, codes_per_second)] for place, artifacts in made.items()}
     folds, seeds = ({place[number] for place in made} for number in (0, 1))
     for several in zip(*rows.values(), strict=True):
         keys, mean = " ".join(dict.fromkeys(row.artifact for row in several)), np.mean([row.value for row in several])
@@ -143,29 +152,33 @@ def _on_validation(made: Made, protocol: str, codes_per_second: float) -> Iterat
         yield from (replace(row, fold=fold if len(folds) > 1 else None, seed=seed) for row in own)
 
 
-def _of_training(entries: Mapping[str, Entry], protocol: str, codes_per_second: float) -> Iterator[Row]:
+def _of_training(artifacts: Mapping[str, CachedArtifact], protocol: str, codes_per_second: float) -> Iterator[Row]:
     row = Row(stage="vocoder", name="bits_per_sample", value=math.nan, artifact="", protocol=protocol)
     row = replace(row, split="validation")
     # Bits per sample are the cross entropy of a sample's mu-law level, given earlier levels and codes. Validation clips
     # of a vocoder for several codebooks use a mix of them, not the run's own.
-    if (vocoder := entries.get("vocoder")) is not None and not any(name.startswith("tokenizer_") for name in entries):
+    if (vocoder := artifacts.get("vocoder")) is not None and not any(
+        name.startswith("tokenizer_") for name in artifacts
+    ):
         training: Section = vocoder.read_json(CURVE)
         for point in training["curve"]:
             if point["step"] == training["kept_step"]:
                 value = point["validation_loss"] / math.log(2)
                 yield replace(row, of=WAVENET.key, value=value, artifact=vocoder.key)
-    if "tokenizer" in entries:
-        tokenizer, health = entries["tokenizer"], entries["health"]
+    if "tokenizer" in artifacts:
+        tokenizer, health = artifacts["tokenizer"], artifacts["health"]
         yield Row(stage="tokenizer", name="codes_per_second", value=codes_per_second, artifact=tokenizer.key)
         of_tokenizer, record = replace(row, stage="tokenizer", artifact=health.key), health.read_json(HEALTH)
-        for name in (measure.name for measure in CODEBOOK if measure.name in record):  # an old entry lacks new figures
+        for name in (
+            measure.name for measure in CODEBOOK if measure.name in record
+        ):  # an old artifact lacks new figures
             yield replace(of_tokenizer, name=name, value=record[name])
         for change, bands in record["total_variation"].items():
             moved = replace(of_tokenizer, name="total_variation", of=change)
             yield replace(moved, value=float(np.mean(bands)))
             for number, value in enumerate(bands if len(bands) > 1 else (), 1):  # from low to high
                 yield replace(moved, of=f"{change}/band_{number}", value=value)
-    if (lm := entries.get("lm")) is not None:
+    if (lm := artifacts.get("lm")) is not None:
         for name, value in lm.read_json(PERPLEXITY).items():
             yield replace(row, stage="lm", name=name, value=value, artifact=lm.key)
 
@@ -174,11 +187,11 @@ def _comparison(probes: Probes, made: Made, settings: RunSettings) -> Comparison
     first = min(seed for _, seed in made)
     own = {name: method for name, method in METHODS.items() if method.training and method.base is None}
     entries_of = {"lm": "lm", **{name: method.trained_entry for name, method in own.items()}}
-    trained = {name: of for name, of in entries_of.items() if all(of in entries for entries in made.values())}
+    trained = {name: of for name, of in entries_of.items() if all(of in artifacts for artifacts in made.values())}
     trainings: dict[str, dict[str, Any]] = {
         name: {
-            fold if seed == first else f"{fold}, seed {seed}": entries[of].read_json(CURVE)
-            for (fold, seed), entries in made.items()
+            fold if seed == first else f"{fold}, seed {seed}": artifacts[of].read_json(CURVE)
+            for (fold, seed), artifacts in made.items()
         }
         for name, of in trained.items()
     }
@@ -204,10 +217,10 @@ def _described(row: Method, made: Made, settings: RunSettings) -> MethodRecord:
         twin = next((each for each in METHODS.values() if method.name == each.untrained and each.base is None), method)
         for each in dict.fromkeys((method, twin)):  # an untrained network is as large as the trained one
             of_codes = {"lm": "lm", "rates": f"rate_{each.rate}_lm"}
-            entry = of_codes.get(each.reads, each.trained_entry)
-            if entry in named and (named[entry].folder / WEIGHTS).is_file():
-                weights.append(parameters_of(named[entry].folder / WEIGHTS))
-                trained += [entry] if each is method and (named[entry].folder / CURVE).is_file() else []
+            artifact = of_codes.get(each.reads, each.trained_entry)
+            if artifact in named and (named[artifact].folder / WEIGHTS).is_file():
+                weights.append(parameters_of(named[artifact].folder / WEIGHTS))
+                trained += [artifact] if each is method and (named[artifact].folder / CURVE).is_file() else []
                 break
         if method.readout is not None and not method.sound:
             trained.append("tokenizer")
@@ -227,17 +240,17 @@ def _network(row: Method) -> Method:
 
 
 def training_costs(training: str, made: Made) -> dict[str, float]:
-    """Sum the processor seconds of a training, and of each stage whose entry it reads, over all folds and seeds."""
+    """Sum the processor seconds of a training, and of each stage whose artifact it reads, over all folds and seeds."""
     costs, counted_keys = dict[str, float](), set[str]()
-    for entries in made.values():
-        names, left = {entry.key: name for name, entry in entries.items()}, [entries[training].key]
+    for artifacts in made.values():
+        names, left = {artifact.key: name for name, artifact in artifacts.items()}, [artifacts[training].key]
         while left:
-            if (key := left.pop()) not in counted_keys:  # folds and seeds may share an entry
+            if (key := left.pop()) not in counted_keys:  # folds and seeds may share an artifact
                 counted_keys.add(key)
-                entry = entries[names[key]]
-                costs[names[key]] = costs.get(names[key], 0.0) + entry.costs["cpu_seconds"]
-                recipe = (entry.folder / ENTRY).read_text()  # has the keys of what it reads
-                left += [other for other in names if f'"{other}"' in recipe]
+                artifact = artifacts[names[key]]
+                costs[names[key]] = costs.get(names[key], 0.0) + artifact.costs["cpu_seconds"]
+                cache_key = (artifact.folder / ENTRY).read_text()  # has the keys of what it reads
+                left += [other for other in names if f'"{other}"' in cache_key]
     return costs
 
 
@@ -265,12 +278,12 @@ MAX_LOST = 3  # clips that the report plays
 
 
 def sound_figures(
-    entries: Mapping[str, Entry], manifest: Clips, config: ProbeConfig, *, protocol: str
+    artifacts: Mapping[str, CachedArtifact], manifest: Clips, config: ProbeConfig, *, protocol: str
 ) -> Iterator[Row]:
     """Collect all figures of a run's sounds; ``manifest`` has the present labels, which need no new sounds."""
-    listening, decoded = entries["listening"], entries.get("decoded")
+    listening, decoded = artifacts["listening"], artifacts.get("decoded")
     row = Row(stage="vocoder", name="", value=np.nan, artifact="", protocol=protocol, split="test")
-    if (recognised := entries.get("recognised")) is not None:
+    if (recognised := artifacts.get("recognised")) is not None:
         right = [
             {"sounds": {kind: {RIGHT: float(name == label)} for kind, name in answers.items()}}
             for label, answers in read_labelled_rows(recognised, manifest)
@@ -280,12 +293,14 @@ def sound_figures(
         counts = decoded.read_json(GUARD)  # blocks that were drawn again, and those that stayed runaway
         for name, count in (("runaway_blocks", counts["found"]), ("runaway_blocks_left", counts["left"])):
             yield replace(row, name=name, of=WAVENET.key, value=count, artifact=decoded.key)
-    judged, file = (entries["judged"], JUDGED) if "judged" in entries else (listening, LISTENING)
+    judged, file = (artifacts["judged"], JUDGED) if "judged" in artifacts else (listening, LISTENING)
     yield from clip_figures(judged.read_rows(file, "clips"), config, replace(row, artifact=judged.key))
     yield from _of_language(listening, config, replace(row, artifact=listening.key))
 
 
-def listening_record(entries: Mapping[str, Entry], listening: Entry, manifest: Clips) -> dict[str, object]:
+def listening_record(
+    artifacts: Mapping[str, CachedArtifact], listening: CachedArtifact, manifest: Clips
+) -> dict[str, object]:
     """Describe the clips to listen to, with the manifest's labels, and the language model's sounds."""
     known = {clip.name: {"label": clip.label, "group": clip.group} for clip in manifest.clips}
     record: dict[str, object] = {
@@ -294,21 +309,21 @@ def listening_record(entries: Mapping[str, Entry], listening: Entry, manifest: C
         "diversity": listening.read_rows(LISTENING, "diversity"),
         **{name: listening.read_json(LISTENING)[name] for name in ("postfilter", "pitch_comb")},
     }
-    if (recognised := entries.get("recognised")) is not None:
+    if (recognised := artifacts.get("recognised")) is not None:
         record["recognised"] = recognised.read_rows(RECOGNISED, "said")
         record["judge_name"] = name = recognised.read_json(RECOGNISED)["judge"]
         record["judge"] = EVALUATORS[name]
         record["warning"] = weak_evaluator(recognised, manifest)
-    if "judged" in entries:
-        judged = entries["judged"].read_rows(JUDGED, "clips")
+    if "judged" in artifacts:
+        judged = artifacts["judged"].read_rows(JUDGED, "clips")
         record["judged_clips"] = len(judged)
         record["recorded_clips"] = sum(WAVENET_RECORDED in row["sounds"] for row in judged)
-        record["excerpts"] = entries["decoded"].read_rows(CLIPS, "clips")
-        record["lost"] = [{**row, **known[row["path"]]} for row in gross_pitch_error_clips(entries["judged"])]
+        record["excerpts"] = artifacts["decoded"].read_rows(CLIPS, "clips")
+        record["lost"] = [{**row, **known[row["path"]]} for row in gross_pitch_error_clips(artifacts["judged"])]
     return record
 
 
-def gross_pitch_error_clips(judged: Entry) -> list[dict[str, Any]]:
+def gross_pitch_error_clips(judged: CachedArtifact) -> list[dict[str, Any]]:
     """List at most `MAX_LOST` clips whose pitch WaveNet's sound misses, the worst first, with their numbers."""
     lost = list[dict[str, Any]]()
     for number, row in enumerate(judged.read_rows(JUDGED, "clips")):
@@ -319,9 +334,9 @@ def gross_pitch_error_clips(judged: Entry) -> list[dict[str, Any]]:
     return sorted(lost, key=lambda row: -row["sounds"][WAVENET.key]["pitch_error"])[:MAX_LOST]
 
 
-def _of_language(entry: Entry, config: ProbeConfig, row: Row) -> Iterator[Row]:
+def _of_language(artifact: CachedArtifact, config: ProbeConfig, row: Row) -> Iterator[Row]:
     generated_rows: dict[str, list[Record]] = {}
-    for each in entry.read_rows(LISTENING, "said"):
+    for each in artifact.read_rows(LISTENING, "said"):
         generated_rows.setdefault(f"{each['kind']}@{each['temperature']:g}", []).append(each)
     for of, rows in generated_rows.items():
         for name in dict.fromkeys(name for each in rows for name in each["figures"]):
@@ -330,8 +345,8 @@ def _of_language(entry: Entry, config: ProbeConfig, row: Row) -> Iterator[Row]:
                 yield replace(own, value=float(np.mean(values)))
             else:
                 yield from mean_of_clips(values, config, own)
-    record = entry.read_json(LISTENING)
-    varied = [(f"{each['of']}@{each['temperature']:g}", each) for each in entry.read_rows(LISTENING, "diversity")]
+    record = artifact.read_json(LISTENING)
+    varied = [(f"{each['of']}@{each['temperature']:g}", each) for each in artifact.read_rows(LISTENING, "diversity")]
     for of, each in (*varied, (ORIGINAL, record.get("originals", {}))):
         for name, value in each.items():
             if name not in ("of", "temperature", "sounds") and value is not None:
@@ -351,7 +366,7 @@ def _clip_means(rows: Sequence[Record], name: str) -> list[float]:
 GOOD_ENOUGH = 0.95  # share of the recordings above which mistakes come from the sound rather than the classifier
 
 
-def weak_evaluator(recognised: Entry, manifest: Clips) -> dict[str, object] | None:
+def weak_evaluator(recognised: CachedArtifact, manifest: Clips) -> dict[str, object] | None:
     """Describe a classifier that recognises few recordings, or no more than one answer for all; else None."""
     known, evaluator = read_labelled_rows(recognised, manifest), recognised.read_json(RECOGNISED)["judge"]
     right = sum(label == answers[ORIGINAL] for label, answers in known)
@@ -362,7 +377,7 @@ def weak_evaluator(recognised: Entry, manifest: Clips) -> dict[str, object] | No
     return {**about, "right": right, "answer": answer, "always": always}
 
 
-def read_labelled_rows(recognised: Entry, manifest: Clips) -> list[tuple[str, Mapping[str, str]]]:
+def read_labelled_rows(recognised: CachedArtifact, manifest: Clips) -> list[tuple[str, Mapping[str, str]]]:
     """List the label of each judged clip, and the classifier's answer to each kind of its sound."""
     labels = {clip.name: clip.label for clip in manifest.clips}
     rows = recognised.read_rows(RECOGNISED, "clips")

@@ -18,10 +18,10 @@ from pandas import DataFrame
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from pipelines.extras.table import EXTRAS, extras
 from pipelines.methods.method import PictureRecord
+from pipelines.plugins.table import PLUGINS, plugins
 from pipelines.store.run_parts import RESULTS
-from pipelines.store.store import Entry
+from pipelines.store.store import CachedArtifact
 from pipelines.store.stored_features import GPT_METHOD, WITH_INPUT
 from wordless.audio.views import Noise
 from wordless.base.messages import InputError, read_json_escaped
@@ -125,11 +125,11 @@ _OTHERS = (
     Measure("peak_memory", "bytes"),
     Measure("parameters", "parameters"),
 )
-_OF_EXTRAS = (Measure(name, *of) for each in extras() for name, of in each.measures.items())
-MEASURES = {each.name: each for measure in (*CODEBOOK, *SOUND, *_OTHERS, *_OF_EXTRAS) for each in measure.with_count()}
+_OF_PLUGINS = (Measure(name, *of) for each in plugins() for name, of in each.measures.items())
+MEASURES = {each.name: each for measure in (*CODEBOOK, *SOUND, *_OTHERS, *_OF_PLUGINS) for each in measure.with_count()}
 
 FoldSeed = tuple[str, int]  # the test fold, and the seed
-Made = Mapping[FoldSeed, Mapping[str, Entry]]  # entries by their names in results.json
+Made = Mapping[FoldSeed, Mapping[str, CachedArtifact]]  # artifacts by their names in results.json
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation: no parameters
 
 
@@ -140,7 +140,7 @@ class Row:
     stage: str
     name: str
     value: float
-    artifact: str  # key of the entry in the store
+    artifact: str  # key of the cached artifact in the store
     of: str | None = None
     against: str | None = None  # the other one of a difference or ratio
     reads: str | None = None  # what a probed method reads of a clip
@@ -302,7 +302,7 @@ def values_by_name(rows: DataFrame) -> dict[str, float]:
 
 
 def parameters(folder: Path) -> int:
-    """Count the parameters of an entry's models, from the headers of its safetensors files."""
+    """Count the parameters of an artifact's models, from the headers of its safetensors files."""
     return sum(map(parameters_of, sorted(folder.glob("*.safetensors"))))
 
 
@@ -539,7 +539,7 @@ Section = dict[str, Any]  # a part of results.json that a stage describes for th
 
 
 class Results(TypedDict, total=False):
-    """``results.json``; only ``figures`` is always there. Sections, also those of extras, hold what is no figure."""
+    """``results.json``; only ``figures`` is always there. Sections, also those of plugins, hold what is no figure."""
 
     figures: DataFrame
     corpus: Section  # name; clips and seconds by split; labels and groups with their clips; rejected files; notices
@@ -553,9 +553,9 @@ class Results(TypedDict, total=False):
     provenance: Section  # version, commit, date (UTC), command, machine, device, threads, sizes of models, config
 
 
-def section_of(results: Results, extra: str) -> Section:
-    """Return the section of an extra; empty where the run does not have it."""
-    return cast(Mapping[str, Section], results).get(extra, {})
+def section_of(results: Results, plugin: str) -> Section:
+    """Return the section of a plugin; empty where the run does not have it."""
+    return cast(Mapping[str, Section], results).get(plugin, {})
 
 
 def count_codes(results: Results) -> int | None:
@@ -588,7 +588,7 @@ def read_results(folder: Path) -> Results:
         raise InputError(f"{path} is missing; give the folder of a run, as wordless run printed it")
     try:
         content = cast(Any, read_json_escaped(path.read_bytes()))
-        found = {name: value for name, value in content.items() if name in (*Results.__annotations__, *EXTRAS)}
+        found = {name: value for name, value in content.items() if name in (*Results.__annotations__, *PLUGINS)}
         for section in (each for name, each in found.items() if name != "figures" and "resampled" in each):
             section["over"] = f"{section['resampled']}s"  # what earlier versions wrote as "clip" or "group"
         found["figures"] = figures = read_frame(content["figures"])

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 from lm.lm_options import ProbeConfig, States, VectorConfig
-from pipelines.extras.extra import Extra, Need
-from pipelines.extras.table import EXTRAS, extras
 from pipelines.methods.method import WINDOW, BodySettings, Method
 from pipelines.methods.methods_table import (
     BODIES,
@@ -29,6 +27,8 @@ from pipelines.methods.methods_table import (
     own_method,
     require_features,
 )
+from pipelines.plugins.plugin import Need, Plugin
+from pipelines.plugins.table import PLUGINS, plugins
 from pipelines.settings.steps import FOLLOWING, TYPED_STEPS, following
 from pipelines.stages.stage_options import (
     STEPS_FROM_SHIPPED,
@@ -60,7 +60,7 @@ from wordless.base.threads import cores, use_threads
 
 LISTED = ("root", "table")  # options of the corpus that name recordings on the disk
 USUAL = ("tokenizer", "lm", "probe", "vocoder", "report")  # stages of a run that names none
-STAGES = (*USUAL[:-1], *EXTRAS, USUAL[-1])
+STAGES = (*USUAL[:-1], *PLUGINS, USUAL[-1])
 OFTEN = ("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "store.root")
 # Options that are null by default: the value for the built-in sentences, that for all other recordings, and a note.
 # The validation loss on the sentences is 2.76 after 100 steps with a learning rate of 2e-3, and 3.09 with 1e-3.
@@ -361,7 +361,7 @@ class RunSettings(BodiesOfRun, TrainingCommand):
     tokenizer: TokenizerSettings = option(TokenizerSettings(), "the autoencoder and the codebook", group="small")
     lm: LanguageModelSettings = option(LanguageModelSettings(), "the GPT over the codes", group="small")
     vocoder: VocoderSettings = option(VocoderSettings(), "the WaveNet that turns codes into sound", group="small")
-    extras: Mapping[str, Options] = field(default_factory=dict)  # the options of every extra, by its name
+    plugins: Mapping[str, Options] = field(default_factory=dict)  # the options of every plugin, by its name
 
     def with_seed(self, number: int) -> RunSettings:
         """Return the settings of training ``number``, from 0: it is added to all seeds but those of clips and tests."""
@@ -369,9 +369,9 @@ class RunSettings(BodiesOfRun, TrainingCommand):
             return self
         moved: dict[str, Any] = {name: move_seeds(getattr(self, name), number, name=name) for name in SEEDED}
         seeded = {
-            each.name: move_seeds(self.extras[each.name], number, name=each.name) for each in extras() if each.seeded
+            each.name: move_seeds(self.plugins[each.name], number, name=each.name) for each in plugins() if each.seeded
         }
-        return replace(self, seed=self.seed + number, seeds=1, extras={**self.extras, **seeded}, **moved)
+        return replace(self, seed=self.seed + number, seeds=1, plugins={**self.plugins, **seeded}, **moved)
 
     def with_recordings(self, clips: Clips, unlabelled: Sequence[Clips] = ()) -> RunSettings:
         """Return the settings with the steps that follow from the training clips of a split, and from more sources."""
@@ -386,20 +386,20 @@ class RunSettings(BodiesOfRun, TrainingCommand):
         return replace(self, **changed) if changed else self
 
     def of(self, kind: type[OptionsKind]) -> OptionsKind:
-        """Return the options of an extra, by their class."""
-        return next(each for each in self.extras.values() if isinstance(each, kind))
+        """Return the options of a plugin, by their class."""
+        return next(each for each in self.plugins.values() if isinstance(each, kind))
 
     @property
-    def chosen(self) -> tuple[Extra, ...]:
-        return extras(self.stages)
+    def chosen(self) -> tuple[Plugin, ...]:
+        return plugins(self.stages)
 
     def needed(self, need: Need) -> bool:
-        """Whether an extra of the run needs something."""
+        """Whether a plugin of the run needs something."""
         return any(need in each.needs for each in self.chosen)
 
     @property
     def reads_codes(self) -> bool:
-        """Whether any stage needs codes: all but some extras."""
+        """Whether any stage needs codes: all but some plugins."""
         without = {each.name for each in self.chosen if not each.reads_codes}
         return not without or bool({*self.stages} - without - {"report"})
 
@@ -525,7 +525,7 @@ def corpus_command(kind: type[C], config: Mapping[str, object]) -> C:
 
     A corpus may suggest a front end and lengths of training, which are left out unless the command has such options.
     """
-    suggested = {*EXTRAS, *(each.name for each in fields(RunSettings))} - {each.name for each in fields(kind)}
+    suggested = {*PLUGINS, *(each.name for each in fields(RunSettings))} - {each.name for each in fields(kind)}
     values = {name: value for name, value in with_embedded_corpus(config).items() if name not in suggested}
     settings = build(kind, values, name="")
     return follow(settings, **of_trainings(settings))
@@ -537,7 +537,7 @@ def with_choices(config: Mapping[str, object]) -> dict[str, Any]:
     Extras may join a run on the built-in corpus that names no stages.
     """
     values: dict[str, Any] = deepcopy(dict(config))
-    own = extras(values)
+    own = plugins(values)
     alone, unheard = is_embedded(values["corpus"]), max([0, *(values[of.name][of.voices] for of in own if of.voices)])
     voices = min(VOICES_OF_SENTENCES, len(VOICES) - unheard) if unheard < len(VOICES) else VOICES_OF_SENTENCES
     values["embedded"] = fill_in(values["embedded"], alone=alone, voices=voices)
@@ -559,7 +559,7 @@ def with_choices(config: Mapping[str, object]) -> dict[str, Any]:
 
 def usual_stages(config: Mapping[str, Any]) -> list[str]:
     """Return the stages of a run that names none."""
-    joining = [each.name for each in extras(config) if is_embedded(config["corpus"]) and each.joins(config) == ""]
+    joining = [each.name for each in plugins(config) if is_embedded(config["corpus"]) and each.joins(config) == ""]
     return [*USUAL[:-1], *joining, USUAL[-1]]
 
 

@@ -1,4 +1,4 @@
-"""Training of the tokenizer: sample, autoencoder and codebook are separate entries, so sweeps share the first two.
+"""Training of the tokenizer: sample, autoencoder and codebook are separate artifacts, so sweeps share the first two.
 
 Nothing is fitted on validation or test clips; validation clips only choose the kept weights.
 With ``tokenizer.start`` a run has the tokenizer of an earlier one, and keys have its hash, not its place.
@@ -20,7 +20,7 @@ from pipelines.stages.stage_options import TokenizerSettings
 from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.start_models import TOKENS, read_start, require_equal, start_folder
-from pipelines.store.store import Entry, some_options, write_json
+from pipelines.store.store import CachedArtifact, some_options, write_json
 from tokenizer.autoencoder import Autoencoder
 from tokenizer.autoencoder_training import PatchBatch, PatchBatches, normalised_patches, reconstruction_loss
 from tokenizer.frame_sample import FrameSample, LogMelReader, OpenVectors, VectorSource, draw_sample, read_log_mel
@@ -108,7 +108,7 @@ def frame_sample(
     run.terminal.say(f"  sample: {of}, drawn from {'all ' * (not left_out)}{counted(number, 'training clip')}")
 
 
-def sample_statistics(sample: Entry) -> Entry:
+def sample_statistics(sample: CachedArtifact) -> CachedArtifact:
     """Return the sample under a key of its mean and deviation alone, which are the same for patches of any size."""
     mean, std = frame_statistics(sample.folder)
     return replace(sample, key=fingerprint(None, {"mean": mean, "std": std}))
@@ -184,10 +184,10 @@ def _draw(
 )
 def autoencoder(
     run: StageRun,
-    sample: Entry,
+    sample: CachedArtifact,
     audio: SpectrogramConfig,
     settings: TokenizerSettings,
-    inputs: Entry | None = None,
+    inputs: CachedArtifact | None = None,
     layer: VectorSource | None = None,
 ) -> None:
     """Train the autoencoder in one process and thread; more would change last bits, and so codes.
@@ -240,18 +240,20 @@ def wants_pitch(audio: SpectrogramConfig, settings: TokenizerSettings) -> bool:
     return bool(settings.pitch.levels) and settings.start is None and resolves_pitch(audio.sample_rate)
 
 
-def pitches(session: Session, manifest: Clips, audio: SpectrogramConfig, settings: TokenizerSettings) -> Entry | None:
+def pitches(
+    session: Session, manifest: Clips, audio: SpectrogramConfig, settings: TokenizerSettings
+) -> CachedArtifact | None:
     """Measure the range of the pitch of training clips, for its codes.
 
     None if no such stream is wanted, the sample rate resolves no pitch, or few recordings have voices.
     """
     if not wants_pitch(audio, settings):
         return None
-    entry = _measured_pitches(session, manifest, audio.sample_rate, audio.hop_length)
-    if (share := entry.read_json(PITCHES)["voiced"]) < FEW_VOICED:
+    artifact = _measured_pitches(session, manifest, audio.sample_rate, audio.hop_length)
+    if (share := artifact.read_json(PITCHES)["voiced"]) < FEW_VOICED:
         session.terminal.say(f"pitch     codes have no pitch: {share:.0%} of the training recordings have a voice")
         return None
-    return entry
+    return artifact
 
 
 def _pitch_of_beginning(root: Path, sample_rate: int, hop_length: int, clip: Clip) -> DoubleArray:
@@ -282,12 +284,12 @@ def _measured_pitches(run: StageRun, clips: Clips, sample_rate: int, hop_length:
 )
 def codebook(
     run: StageRun,
-    sample: Entry,
-    trained: Entry,
+    sample: CachedArtifact,
+    trained: CachedArtifact,
     audio: SpectrogramConfig,
     settings: TokenizerSettings,
     layer: VectorSource | None = None,
-    pitched: Entry | None = None,
+    pitched: CachedArtifact | None = None,
 ) -> None:
     """Cluster the sample's bottlenecks, or states of a ``layer``: a complete tokenizer folder.
 
@@ -370,7 +372,7 @@ def started_tokenizer(run: StageRun, start: str) -> None:
 
 
 @stage("code_decoder", version=1, title="copy of the code decoder of {start}", keys={"start": decoder_hash})
-def started_decoder(run: StageRun, tokenizer: Entry, start: str) -> None:
+def started_decoder(run: StageRun, tokenizer: CachedArtifact, start: str) -> None:
     """Copy the tokenizer of an earlier run with its code decoder: it has the codes of ``tokenizer``."""
     _loaded_start(start).save_pretrained(run.folder)
 
@@ -380,7 +382,7 @@ def _loaded_start(start: str) -> Tokenizer:
 
 
 @stage("rate_tokenizer", version=2, title="tokenizers of {tokenizers} rates")
-def rate_tokenizer(run: StageRun, tokenizers: Sequence[Entry]) -> None:
+def rate_tokenizer(run: StageRun, tokenizers: Sequence[CachedArtifact]) -> None:
     """Write the tokenizers of all rates, coarse to fine, as one folder."""
     Tokenizer.of_rates([Tokenizer.from_pretrained(each.folder) for each in tokenizers]).save_pretrained(run.folder)
 
@@ -389,16 +391,18 @@ HEALTH = "health.json"
 _MAX_CLIPS = 200  # validation clips, at most; of each its beginning
 
 
-def health(session: Session, manifest: Clips, tokenizer: Entry, codes: Entry, *, seed: int) -> Entry:
+def health(
+    session: Session, manifest: Clips, tokenizer: CachedArtifact, codes: CachedArtifact, *, seed: int
+) -> CachedArtifact:
     """Measure the codebook's usage, fidelity and robustness, and warn of a collapse."""
-    entry = _measured_health(session, manifest, tokenizer, codes, seed)
-    session.when_made(entry, lambda made: (verdict := made.read_json(HEALTH)["verdict"]) and f"WARNING   {verdict}")
-    return entry
+    artifact = _measured_health(session, manifest, tokenizer, codes, seed)
+    session.when_made(artifact, lambda made: (verdict := made.read_json(HEALTH)["verdict"]) and f"WARNING   {verdict}")
+    return artifact
 
 
 @stage("health", version=HEALTH_VERSION, title="codebook health on validation clips", splits=("validation",))
 @one_thread()
-def _measured_health(run: StageRun, clips: Clips, tokenizer: Entry, codes: Entry, seed: int) -> None:
+def _measured_health(run: StageRun, clips: Clips, tokenizer: CachedArtifact, codes: CachedArtifact, seed: int) -> None:
     coder = Tokenizer.from_pretrained(tokenizer.folder, device=str(run.gang.device))
     held_out = (clip.codes for clip in read_codes(codes.folder)[1] if clip.split == "validation")
     chosen = choose_evenly(clips.clips, _MAX_CLIPS)

@@ -1,6 +1,6 @@
 """Training of the code decoder: codes in context, and their pitch, to the log-mel of the recordings.
 
-It reads codes that are stored, so it is trained beside the language model. Its entry is a tokenizer of the same codes,
+It reads codes that are stored, so it is trained beside the language model. It leaves a tokenizer of the same codes,
 which vocoders read, and everything else that makes sound of codes.
 """
 

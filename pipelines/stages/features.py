@@ -1,6 +1,6 @@
 """Codes of recordings and of their views, and features: one vector per clip for each compared representation.
 
-The entry of a stage of features holds ``features.safetensors``: tensors ``(clips, dim)``, rows in the order of the
+The artifact of a stage of features holds ``features.safetensors``: tensors ``(clips, dim)``, rows in the order of the
 manifest, named ``method[/layer]:pooling``.
 """
 
@@ -21,7 +21,7 @@ from lm.lm_options import LOOK_AHEAD, POOLINGS, RESIDUAL, VECTORS, GPTConfig, Po
 from lm.model import LanguageModel, layer_features
 from lm.probing.vectors import RunningPools, average, bags_of_codes, pool, read_features
 from pipelines.store.stage import Session, StageRun, stage
-from pipelines.store.store import Entry, note_finished
+from pipelines.store.store import CachedArtifact, note_finished
 from pipelines.store.stored_features import GPT_METHOD, joined_rows, stacked_rows, write_features
 from tokenizer.codes import Codes, CodesFormat, SoftCodes, join_rates
 from tokenizer.encoder import Encoder, encode, soft_codes
@@ -47,19 +47,19 @@ VIEWS_TOGETHER = 50  # that a GPU encodes at once; a CPU encodes the views of on
 
 
 @stage("codes", version=3, title="encoding {clips} clips")
-def codes(run: StageRun, clips: Clips, tokenizer: Entry) -> None:
+def codes(run: StageRun, clips: Clips, tokenizer: CachedArtifact) -> None:
     """Encode every clip."""
     _encode(run, Views(root=clips.root, views=compared_views(clips)), tokenizer)
 
 
 @stage("codes_of_views", version=3, title="encoding {views} views of the clips")
-def codes_of_views(run: StageRun, views: Views, tokenizer: Entry) -> None:
+def codes_of_views(run: StageRun, views: Views, tokenizer: CachedArtifact) -> None:
     """Encode views of the clips; they have side streams if all of them are encoded from samples."""
     _encode(run, views, tokenizer, side_streams=not any(view.change.of_log_mel for view in views.views))
 
 
 @stage("views", version=4, title="encoding {views} changed copies of training clips")
-def training_views(run: StageRun, views: Views, tokenizer: Entry, *, pitched: bool = False) -> None:
+def training_views(run: StageRun, views: Views, tokenizer: CachedArtifact, *, pitched: bool = False) -> None:
     """Encode changed copies of training clips, without the side streams, which no GPT reads.
 
     ``pitched`` was an option, and keeps the keys of stored copies.
@@ -67,7 +67,7 @@ def training_views(run: StageRun, views: Views, tokenizer: Entry, *, pitched: bo
     _encode(run, views, tokenizer, side_streams=pitched)
 
 
-def _encode(run: StageRun, of: Views, tokenizer: Entry, *, side_streams: bool = True) -> None:
+def _encode(run: StageRun, of: Views, tokenizer: CachedArtifact, *, side_streams: bool = True) -> None:
     views, has_segments = of.views, any(view.clip.segment is not None for view in of.views)
     device = run.gang.device
     encoder = Encoder(folder=tokenizer.folder, root=of.root, device=str(device), side_streams=side_streams)
@@ -120,13 +120,13 @@ class ClipReading:
         """The views that are not clips as they are."""
         return [view for view in self.views if view.change != AS_RECORDED]
 
-    def coded_in(self, tokenizer: Entry, codes: Entry) -> "CodedViews":
+    def coded_in(self, tokenizer: CachedArtifact, codes: CachedArtifact) -> "CodedViews":
         """Return the codes of the views; ``codes`` are those of the clips as they are."""
         views = Views(root=self.manifest.root, views=self.others)
         others = codes_of_views(self.session, views, tokenizer) if self.others else None
         return CodedViews(codes=codes, others=others, vectors=self.vectors)
 
-    def encoder(self, tokenizer: Entry) -> Encoder:
+    def encoder(self, tokenizer: CachedArtifact) -> Encoder:
         return Encoder(folder=tokenizer.folder, root=self.manifest.root, device=str(self.session.gang.device))
 
     def stacked(self, vectors: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
@@ -139,7 +139,7 @@ class ClipReading:
 _WHOLE = 2  # frames: the end of a recording's log-mel is made a multiple of them, whatever patches its codes have
 
 
-def log_mel_features(reading: ClipReading, tokenizer: Entry) -> Entry:
+def log_mel_features(reading: ClipReading, tokenizer: CachedArtifact) -> CachedArtifact:
     """Compute pooled log-mel. Of the tokenizer it reads the front end, and mean and deviation, and no patch."""
     encoder = reading.encoder(tokenizer)
     own = encoder.tokenizer
@@ -147,7 +147,7 @@ def log_mel_features(reading: ClipReading, tokenizer: Entry) -> Entry:
     return _pooled_views(reading.session, reading, "log_mel", partial(log_mel_vectors, encoder), front_end)
 
 
-def bottleneck_features(reading: ClipReading, tokenizer: Entry, autoencoder: str) -> Entry:
+def bottleneck_features(reading: ClipReading, tokenizer: CachedArtifact, autoencoder: str) -> CachedArtifact:
     """Compute pooled bottlenecks, the same for every codebook of an autoencoder, whose key or fingerprint is given."""
     work = partial(bottleneck_vectors, reading.encoder(tokenizer))
     return _pooled_views(reading.session, reading, "bottleneck", work, autoencoder)
@@ -207,8 +207,8 @@ def bottleneck_vectors(
 class CodedViews:
     """The codes of the views of `ClipReading`."""
 
-    codes: Entry  # of the clips as they are
-    others: Entry | None = None  # of `codes_of_views`; None: there are no other views
+    codes: CachedArtifact  # of the clips as they are
+    others: CachedArtifact | None = None  # of `codes_of_views`; None: there are no other views
     vectors: VectorConfig = VECTORS
     coarser: tuple["CodedViews", ...] = ()  # the same views at coarser rates, coarse to fine
 
@@ -246,7 +246,7 @@ class SoftlyCodedViews:
     """The soft codes of the views of `ClipReading`: how near each code is. They are computed anew for each method."""
 
     reading: ClipReading
-    tokenizer: Entry
+    tokenizer: CachedArtifact
 
     @property
     def vectors(self) -> VectorConfig:
@@ -323,13 +323,13 @@ class UntrainedGPT:
 def gpt_features(
     run: StageRun,
     coded: CodesOfViews,
-    lm: Entry | UntrainedGPT,
+    lm: CachedArtifact | UntrainedGPT,
     *,
     states: Sequence[States] = RESIDUAL,
     of: str = GPT_METHOD,
 ) -> None:
     """Compute the pooled states of a language model: see `lm.model.layer_features`. ``of`` is the method."""
-    if isinstance(lm, Entry):
+    if isinstance(lm, CachedArtifact):
         model = LanguageModel.from_pretrained(lm.folder, device=str(run.gang.device))
     else:
         model = LanguageModel.create(lm.gpt, coded.format, seed=lm.seed, look_ahead=lm.look_ahead)
@@ -395,7 +395,7 @@ def _chroma_of(audio: SpectrogramConfig) -> partial[FloatArray]:
 FRAMES: Mapping[str, Callable[[SpectrogramConfig], partial[FloatArray]]] = {"mfcc": _mfcc_of, "chroma": _chroma_of}
 
 
-def frame_features(reading: ClipReading, frames: MakeFrames, *, method: str) -> Entry:
+def frame_features(reading: ClipReading, frames: MakeFrames, *, method: str) -> CachedArtifact:
     """Compute the frames of each clip, and pool them under the keys ``method:pooling``.
 
     The key has the function's options and source code, not that of functions it calls.

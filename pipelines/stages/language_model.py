@@ -13,7 +13,7 @@ from lm.tokens import CodeSequences, TrainingBatches, fitting_batches, loss, val
 from pipelines.stages.stage_options import LanguageModelSettings
 from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.start_models import LM, TOKENS, require_equal, start_folder, undamaged
-from pipelines.store.store import Entry, other_options, write_json
+from pipelines.store.store import CachedArtifact, other_options, write_json
 from tokenizer.codes import Codes, join_rates
 from tokenizer.parquet import read_codes
 from wordless.base.arrays import IndexArray
@@ -30,8 +30,8 @@ PERPLEXITY = "perplexity.json"
 class CodesAndViews:
     """The codes of some clips at one rate."""
 
-    codes: Entry
-    views: Entry | None  # of the training clips
+    codes: CachedArtifact
+    views: CachedArtifact | None  # of the training clips
 
 
 Sources = Sequence[CodesAndViews]  # the corpus, then each source of clips without labels, which are all for training
@@ -58,7 +58,7 @@ def require_same_gpt(start: str, wanted: GPTConfig, *, codebook_size: int) -> No
     require_equal(LM, start, values)
 
 
-def language_model(session: Session, rates: Sequence[Sources], settings: LanguageModelSettings) -> Entry:
+def language_model(session: Session, rates: Sequence[Sources], settings: LanguageModelSettings) -> CachedArtifact:
     """Train a GPT on codes of one rate; of several ``rates``, coarse to fine, an upsampler to the last."""
     name, start = ("lm", settings.start) if len(rates) == 1 else ("upsampler", None)
     return _trained(session, name, rates, settings, start)
@@ -68,7 +68,7 @@ def language_model(session: Session, rates: Sequence[Sources], settings: Languag
     "{name}",
     version=2,
     title="GPT, {settings.fit.summary}",
-    # The entries in `rates` say what the views are, and a hash which weights the training begins with.
+    # The artifacts in `rates` say what the views are, and a hash which weights the training begins with.
     keys={
         # The pitch was an option: stored models stay usable.
         "settings": lambda settings: other_options(settings, "views", "start") | {"pitch": "beside"},
@@ -177,6 +177,6 @@ def _read_views(clips: CodesAndViews) -> tuple[list[list[Codes]], list[Codes]]:
 
 
 @stage("rate_lm", version=2, title="language models of {models} rates")
-def rate_language_model(run: StageRun, models: Sequence[Entry]) -> None:
+def rate_language_model(run: StageRun, models: Sequence[CachedArtifact]) -> None:
     """Write the language models of all rates, coarse to fine, as one folder."""
     LanguageModel.of_rates([LanguageModel.from_pretrained(each.folder) for each in models]).save_pretrained(run.folder)

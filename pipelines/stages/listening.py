@@ -26,7 +26,7 @@ from pipelines.stages.probing import probe_task
 from pipelines.stages.stage_options import EvaluatorName, ListeningConfig, SoundMetric
 from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.stage import Session, StageRun, stage
-from pipelines.store.store import Entry, other_options, some_options, write_json
+from pipelines.store.store import CachedArtifact, other_options, some_options, write_json
 from pipelines.store.stored_features import stacked_rows
 from tokenizer.codes import Codes
 from tokenizer.encoder import Encoder, pictures, recorded_log_mel
@@ -68,8 +68,8 @@ class Playback:
     """The models that turn test clips into codes and back into sound, and the options of this sound."""
 
     clips: Clips
-    tokenizer: Entry
-    vocoder: Entry
+    tokenizer: CachedArtifact
+    vocoder: CachedArtifact
     audio: SpectrogramConfig
     config: ListeningConfig
     device: torch.device
@@ -185,9 +185,9 @@ def _speak_recorded(
             sound.write(run.folder / wav_name(number, kind))
 
 
-def decoded_paths(entry: Entry) -> list[str]:
+def decoded_paths(artifact: CachedArtifact) -> list[str]:
     """List the names of the clips, in the order of their files."""
-    return [row["path"] for row in entry.read_rows(CLIPS, "clips")]
+    return [row["path"] for row in artifact.read_rows(CLIPS, "clips")]
 
 
 def wav_name(number: int, kind: str) -> str:
@@ -195,7 +195,7 @@ def wav_name(number: int, kind: str) -> str:
 
 
 def kinds_of(folder: Path, number: int) -> list[str]:
-    """List the synthesis methods by which an entry of `decode_clips` has sound of a clip."""
+    """List the synthesis methods by which an artifact of `decode_clips` has sound of a clip."""
     return [kind for kind in COMPARED_SYNTHESIS if (folder / wav_name(number, kind)).is_file()]
 
 
@@ -209,7 +209,7 @@ def measures_pitch(config: ListeningConfig, sample_rate: int) -> bool:
     return config.asks("pitch") and sample_rate >= measures.LEAST_RATE and measures.has_pitch()
 
 
-def measure_clips(session: Session, playback: Playback, decoded: Entry) -> Entry:
+def measure_clips(session: Session, playback: Playback, decoded: CachedArtifact) -> CachedArtifact:
     """Measure every decoded sound by the metrics that are asked: its distance from its original, and its own faults."""
     can_pitch = measures_pitch(playback.config, playback.audio.sample_rate)
     there: dict[SoundMetric, bool] = {"stoi": True, "pesq": measures.has_pesq(), "pitch": can_pitch}
@@ -218,7 +218,13 @@ def measure_clips(session: Session, playback: Playback, decoded: Entry) -> Entry
 
 
 @stage("judged", version=6, title="decoded test clips judged")
-def _measured(run: StageRun, tokenizer: Entry, vocoder: Entry, decoded: Entry, asked: Mapping[str, bool]) -> None:
+def _measured(
+    run: StageRun,
+    tokenizer: CachedArtifact,
+    vocoder: CachedArtifact,
+    decoded: CachedArtifact,
+    asked: Mapping[str, bool],
+) -> None:
     encoder, paths = Encoder(folder=tokenizer.folder, root=decoded.folder), decoded_paths(decoded)
     if not asked.get("pesq", True):
         run.terminal.say(f"metrics   without PESQ: {measures.HOW_TO_GET_PESQ}")
@@ -261,9 +267,9 @@ def _all_options(playback: Playback) -> dict[str, object]:
 def listening(
     run: StageRun,
     playback: Playback,
-    model: Entry | None = None,
-    rates: Entry | None = None,
-    coded: Entry | None = None,
+    model: CachedArtifact | None = None,
+    rates: CachedArtifact | None = None,
+    coded: CachedArtifact | None = None,
 ) -> None:
     """Make WAV files, their figures and spectrograms; with a language model, also its sounds.
 
@@ -316,9 +322,9 @@ def listening_recorded(run: StageRun, playback: Playback) -> None:
     _speak_recorded(run, playback, tokenizer, originals, codes)
 
 
-def training_codes(*coded: Entry) -> tuple[list[Codes], list[Codes]]:
+def training_codes(*coded: CachedArtifact) -> tuple[list[Codes], list[Codes]]:
     """Read the codes of training and of validation clips."""
-    clips = [clip for entry in coded for clip in read_codes(entry.folder)[1]]
+    clips = [clip for artifact in coded for clip in read_codes(artifact.folder)[1]]
     train, validation = ([clip.codes for clip in clips if clip.split == split] for split in TRAINED_ON)
     return train, validation
 
@@ -450,7 +456,7 @@ PROBED: dict[EvaluatorName, tuple[str, Callable[[Encoder, View], dict[str, Float
 @dataclass(frozen=True, kw_only=True)
 class Evaluator:
     name: EvaluatorName
-    inputs: tuple[Entry, ...]  # that decide its answers
+    inputs: tuple[CachedArtifact, ...]  # that decide its answers
     describe: Callable[[View], dict[str, FloatArray]]  # pools the features (dim,) of a sound, in any process
     scores: Callable[[Mapping[str, FloatArray]], FloatArray]  # pooled features (sounds, dim) -> (sounds, classes)
 
@@ -463,7 +469,7 @@ class Evaluator:
         return EVALUATORS[self.name]
 
 
-def create_probe_evaluator(name: EvaluatorName, tokenizer: Encoder, probe: Entry) -> Evaluator:
+def create_probe_evaluator(name: EvaluatorName, tokenizer: Encoder, probe: CachedArtifact) -> Evaluator:
     """Return the linear probe that is best on validation, with mean and thirds of the clip as it is as candidates."""
 
     def scores(pooled: Mapping[str, FloatArray]) -> FloatArray:
@@ -493,7 +499,7 @@ def label_task(session: Session, manifest: Clips, config: ProbeConfig) -> ProbeT
     formerly={"evaluator": "judge"},
 )
 def recognise_labels(
-    run: StageRun, evaluator: Evaluator, decoded: Entry, listening: Entry, classes: Sequence[str]
+    run: StageRun, evaluator: Evaluator, decoded: CachedArtifact, listening: CachedArtifact, classes: Sequence[str]
 ) -> None:
     """Classify each decoded clip, its original, and each sound of the language model."""
     paths = decoded_paths(decoded)

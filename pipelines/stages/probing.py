@@ -13,7 +13,7 @@ from lm.probing.probe import FittedProbe, last_point, learning_curve, method_rec
 from lm.probing.task import ProbeTask, with_parts
 from lm.probing.vectors import CLASS_SCORES
 from pipelines.store.stage import StageRun, labels_of, stage
-from pipelines.store.store import Entry, write_json
+from pipelines.store.store import CachedArtifact, write_json
 from pipelines.store.stored_features import FEATURES, PROBE_RECORD, SCORES, StoredFeatures, side_by_side_features
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.views import Noise, compared_clips
@@ -30,21 +30,21 @@ def probed(
     clips: Clips,
     config: ProbeConfig,
     of: str,
-    features: Mapping[str, Entry],
+    features: Mapping[str, CachedArtifact],
     *,
     labelled: bool = False,
     noises: Sequence[Noise] = (),
 ) -> None:
-    """Probe one method, with a learning curve over shares of the labels; the entry has the figures and the probe.
+    """Probe one method, with a learning curve over shares of the labels; the artifact has the figures and the probe.
 
-    ``features`` are its entry and that of its network's input, by method: a row for each clip, then for each test clip
-    with noise. Of methods side by side (``gpt+simclr``) they are the entries and inputs of each. A ``labelled`` method
+    ``features`` are its artifact and that of its network's input, by method: a row for each clip, then each test clip
+    with noise. Methods side by side (``gpt+simclr``) have the artifacts and inputs of each. A ``labelled`` method
     was trained on all training labels: its curve has the last point alone, and validation clips choose, never
     cross-validation.
     """
     task = probe_task(clips, config, device=run.gang.device, noises=noises)
     task = replace(task, parts=None) if labelled else task
-    stored = {name: StoredFeatures.of(entry.folder / FEATURES, name) for name, entry in sorted(features.items())}
+    stored = {name: StoredFeatures.of(artifact.folder / FEATURES, name) for name, artifact in sorted(features.items())}
     candidates = side_by_side_features(of, [stored.pop(name) for name in of.split(BESIDE)])
     if stored:
         candidates = candidates.with_input(side_by_side_features("input", [*stored.values()]))
@@ -64,7 +64,7 @@ def probed(
 
 @stage("scored", version=1, title="{of}: its own classifier", keys=KEYS)
 def scored(
-    run: StageRun, clips: Clips, config: ProbeConfig, of: str, network: Entry, *, noises: Sequence[Noise] = ()
+    run: StageRun, clips: Clips, config: ProbeConfig, of: str, network: CachedArtifact, *, noises: Sequence[Noise] = ()
 ) -> None:
     """Measure a network's own classifier ``of``, whose class scores stand beside the network's features."""
     task, scores = probe_task(clips, config, noises=noises), load_file(network.folder / SCORES)[CLASS_SCORES]

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.store.stage import Session, StageRun, stage
-from pipelines.store.store import Entry, write_json
+from pipelines.store.store import CachedArtifact, write_json
 from vocoder.crops import SampleClips
 from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.inspection import require_finite_samples
@@ -71,17 +71,17 @@ def read_clips(file: Path) -> tuple[Array, IndexArray]:
     return np.load(file, mmap_mode="r"), np.load(file.with_name(OFFSETS))
 
 
-def rows_of(entry: Entry, split: Split) -> list[int]:
-    """List the places of the clips of a split among the clips of an entry."""
-    return [row for row, (_, own) in enumerate(_clips_of(entry)) if own == split]
+def rows_of(artifact: CachedArtifact, split: Split) -> list[int]:
+    """List the places of the clips of a split among the clips of an artifact."""
+    return [row for row, (_, own) in enumerate(_clips_of(artifact)) if own == split]
 
 
-def stored_names(entry: Entry, split: Split) -> list[str]:
-    return [name for name, own in _clips_of(entry) if own == split]
+def stored_names(artifact: CachedArtifact, split: Split) -> list[str]:
+    return [name for name, own in _clips_of(artifact) if own == split]
 
 
-def _clips_of(entry: Entry) -> list[tuple[str, Split]]:
-    clips: list[tuple[str, Split]] = json.loads((entry.folder / _CLIPS).read_text())
+def _clips_of(artifact: CachedArtifact) -> list[tuple[str, Split]]:
+    clips: list[tuple[str, Split]] = json.loads((artifact.folder / _CLIPS).read_text())
     return clips
 
 
@@ -101,9 +101,9 @@ def _write_waveform(root: Path, sample_rate: int, samples: Array, clip: Clip) ->
     fill(samples, (in_16_bits(block) for block in blocks))
 
 
-def split_samples(entry: Entry, split: Split) -> SampleClips:
-    """Return the samples of a split's clips in an entry of `waveforms`, read in place."""
-    samples, offsets = read_clips(entry.folder / VALUES)
-    rows = rows_of(entry, split)
+def split_samples(artifact: CachedArtifact, split: Split) -> SampleClips:
+    """Return the samples of a split's clips in an artifact of `waveforms`, read in place."""
+    samples, offsets = read_clips(artifact.folder / VALUES)
+    rows = rows_of(artifact, split)
     here = offsets[rows[0] : rows[-1] + 2] if rows else offsets[:1]
     return SampleClips(samples=samples[here[0] : here[-1]], offsets=here - here[0])

@@ -16,7 +16,7 @@ from pipelines.stages.stored_arrays import TRAINED_ON, split_samples, stored_nam
 from pipelines.store.run_parts import from_hub
 from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.start_models import VOICE, differences, read_start, require_equal, start_folder
-from pipelines.store.store import Entry
+from pipelines.store.store import CachedArtifact
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.tokenizer_config import SavedTokenizer
@@ -143,12 +143,14 @@ def require_absolute(start: str) -> tuple[WaveNetConfig, SpectrogramConfig]:
 class CodedIn:
     """The corpus in the codes of a tokenizer."""
 
-    tokenizer: Entry
-    codes: Entry
+    tokenizer: CachedArtifact
+    codes: CachedArtifact
 
 
-def vocoder(session: Session, clips: Clips, coded: CodedIn, waveforms: Entry, settings: VocoderSettings) -> Entry:
-    """Train a WaveNet on the decoded log-mel of the codes; the entry is a vocoder folder.
+def vocoder(
+    session: Session, clips: Clips, coded: CodedIn, waveforms: CachedArtifact, settings: VocoderSettings
+) -> CachedArtifact:
+    """Train a WaveNet on the decoded log-mel of the codes; the artifact is a vocoder folder.
 
     With ``settings.start`` it may take no step; then there are no groups, whose voices would all be the average.
     """
@@ -170,7 +172,7 @@ def _weights(start: str | None) -> str | None:
 def _trained(
     run: StageRun,
     coded: CodedIn,
-    waveforms: Entry,
+    waveforms: CachedArtifact,
     groups: Mapping[str, str | None],
     config: WaveNetConfig,
     crops: CropsConfig,

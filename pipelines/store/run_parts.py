@@ -23,7 +23,7 @@ from_hub = cache(fetch)  # a command asks several times for a part, and the hub 
 
 
 def is_finetuned(folder: Path) -> bool:
-    """Return whether a folder is a fine-tuned model, whose config.json is written last; entries name no channel."""
+    """Return whether a folder is a fine-tuned model, whose config.json is written last; artifacts name no channel."""
     return {"body", "head", "channel"} <= {*(find_object(folder / CONFIG) or {})}
 
 

@@ -55,7 +55,7 @@ class RunProgress:
         self._written = 0.0
 
     def begin(self, costs: Mapping[str, tuple[int, float]], *, processes: int) -> None:
-        """Record the stages that the run needs: the number of entries of each, and the expected seconds of one.
+        """Record the stages that the run needs: the number of artifacts of each, and the expected seconds of one.
 
         Up to ``processes`` stages are made at the same time.
         """
@@ -82,12 +82,12 @@ class RunProgress:
                 write_aside(self._file, json.dumps(record))
 
     def reused(self, stage: str, key: str) -> None:
-        """Record an entry that costs nothing; one that this run made, for another fold or seed, keeps its cost."""
+        """Record an artifact that costs nothing; one that this run made, for another fold or seed, keeps its cost."""
         found = {"stage": stage, "share": 1.0, "seconds": 0.0, "reused": True}
         self._change(lambda record: record["entries"].setdefault(key, found))
 
     def advance(self, stage: str, key: str, share: float, seconds: float) -> str:
-        """Record the share of an entry that is done after so many seconds; say from time to time what is left."""
+        """Record the share of an artifact that is done after so many seconds; say from time to time what is left."""
         if time.monotonic() - self._written >= SECONDS_BETWEEN_WRITES:
             self._written = time.monotonic()
             self._change(lambda record: _set(record, stage, key, share=share, seconds=seconds))
@@ -95,7 +95,7 @@ class RunProgress:
         return "" if forecast is None else f"run: {forecast}"
 
     def finish(self, stage: str, key: str, seconds: float) -> str:
-        """Record a finished entry, and say what is left if nothing was said for a minute."""
+        """Record a finished artifact, and say what is left if nothing was said for a minute."""
         due = False
 
         def change(record: dict[str, Any]) -> None:
@@ -125,20 +125,20 @@ def read_forecast(folder: Path) -> Forecast | None:
 
 def _forecast(record: Mapping[str, Any]) -> Forecast | None:
     expected = {stage: (int(of["count"]), float(of["seconds"])) for stage, of in record["expected"].items()}
-    entries = list(record["entries"].values())
+    artifacts = list(record["entries"].values())
     costs = {stage: each for stage, (_, each) in expected.items()}
-    worked = [entry for entry in entries if not entry.get("reused") and entry["stage"] in costs]
-    usual = USUAL_SECONDS + sum(costs[entry["stage"]] * entry["share"] for entry in worked)
-    factor = (USUAL_SECONDS + sum(entry["seconds"] for entry in worked)) / usual
+    worked = [artifact for artifact in artifacts if not artifact.get("reused") and artifact["stage"] in costs]
+    usual = USUAL_SECONDS + sum(costs[artifact["stage"]] * artifact["share"] for artifact in worked)
+    factor = (USUAL_SECONDS + sum(artifact["seconds"] for artifact in worked)) / usual
     left, done = dict[str, float](), 0.0
     for stage, (count, each) in expected.items():
-        own = [entry for entry in entries if entry["stage"] == stage]
+        own = [artifact for artifact in artifacts if artifact["stage"] == stage]
         left[stage] = max(count - len(own), 0) * each * factor
-        for entry in own:
-            share, seconds = float(entry["share"]), float(entry["seconds"])
+        for artifact in own:
+            share, seconds = float(artifact["share"]), float(artifact["seconds"])
             measured = seconds * (1 - share) / share if share > MEASURABLE else each * factor * (1 - share)
             left[stage] += measured
-            done += 0.0 if entry.get("reused") else seconds
+            done += 0.0 if artifact.get("reused") else seconds
     total = sum(left.values())
     if not expected:
         return None

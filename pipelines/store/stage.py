@@ -1,23 +1,24 @@
-"""A stage: a function whose arguments decide the entry of the store that it writes; its session, and the plan of a run.
+"""A stage: a function whose arguments decide the artifact that it writes; its session, and the task graph of a run.
 
 ::
 
     @stage("codes", version=3, title="encoding {clips} clips")
-    def codes(run: Run, clips: Clips, tokenizer: Entry) -> None:
+    def codes(run: Run, clips: Clips, tokenizer: CachedArtifact) -> None:
         ...  # writes files into run.folder
 
-``codes(session, clips, tokenizer)`` returns the entry, from the store or made now. Its key is the hash of the stage's
-name, its version, and all arguments:
+``codes(session, clips, tokenizer)`` returns the artifact, from the store or made now. Its key is the hash of the
+stage's name, its version, and all arguments:
 
 - plain values, lists, mappings and options are themselves; options that decide no result are left out;
-- an entry is its key;
+- an artifact is its key;
 - what has a ``key`` is this key. That of a clip table is its sound, so the stage gets the table without labels;
 - where something else of an argument decides the result, a function says what: ``keys={"clips": labels_of}``.
 
-A stage that is called in a plan gives its entry at once, because its key follows from its arguments. The entry is made
-when somebody opens its folder, or at the end of the plan, where several are made at the same time in processes. Such a
-process repeats the calls of a part, such as a fold and a seed, because functions do not travel between processes. Some
-calls read an entry while a part is planned; so where several parts are left, processes repeat all of them first.
+A stage that is called in a task graph gives its artifact at once, because its key follows from its arguments. The
+artifact is made when somebody opens its folder, or at the end of the graph, where several are made at the same time in
+processes. Such a process repeats the calls of a trial (a fold and a seed), because functions do not travel between
+processes. Some calls read an artifact while a trial is planned; so where several trials are left, processes repeat all
+of them first.
 """
 
 import inspect
@@ -37,7 +38,7 @@ from torch import nn
 
 from pipelines.store.claims import keep_claimed
 from pipelines.store.run_progress import RunProgress
-from pipelines.store.store import COVERAGE, CURVE, Entry, Recipe, Store, checkpoints_of, write_json
+from pipelines.store.store import COVERAGE, CURVE, CachedArtifact, CacheKey, Store, checkpoints_of, write_json
 from pipelines.store.tracking import Tracking
 from wordless.audio.recordings.manifest import Clips, Split
 from wordless.base.coverage import TrainingSound, describe_coverage
@@ -77,69 +78,71 @@ class Session:
     tracking: "Tracking | None" = None
     engine: EngineConfig = LOCAL  # of the workers
     shared: tuple[Path, ...] = ()  # files and folders that all workers must see, beside the store
-    plan: "Plan | None" = None  # that makes entries later, several at the same time; None: they are made at once
-    part: Hashable = None  # of the plan
+    graph: "TaskGraph | None" = None  # makes artifacts later, several at the same time; None: made at once
+    trial: Hashable = None  # of the graph
     progress: RunProgress | None = None  # of the run as a whole
 
-    def entry(
-        self, recipe: Recipe, title: str, make: "Callable[[StageRun], None]", *, read: set[str], together: bool
-    ) -> Entry:
-        """Return the entry of ``recipe``, found, made now, or left to the plan; ``read`` are keys of its inputs."""
+    def artifact(
+        self, cache_key: CacheKey, title: str, make: "Callable[[StageRun], None]", *, read: set[str], together: bool
+    ) -> CachedArtifact:
+        """Return the artifact of ``cache_key``, found, made now, or left to the graph; ``read``: keys of its inputs."""
         if together:
             processes = {"threads": self._threads(), "processes": self.gang.size}
-            recipe = replace(recipe, arguments={**recipe.arguments, **processes})
-        name = self.training.format(stage=recipe.stage)
-        title = f"{recipe.stage:<{_WIDTH}} {recipe.key}  {title}"
-        make_it = partial(self._make, recipe, title, make, together=together)
-        if self.plan is None:
-            entry = make_it()
-            self._track(entry, name)
-            return entry
-        if (known := self.plan.entries.get(recipe.key)) is not None:
+            cache_key = replace(cache_key, arguments={**cache_key.arguments, **processes})
+        name = self.training.format(stage=cache_key.stage)
+        title = f"{cache_key.stage:<{_WIDTH}} {cache_key.digest}  {title}"
+        make_it = partial(self._make, cache_key, title, make, together=together)
+        if self.graph is None:
+            artifact = make_it()
+            self._track(artifact, name)
+            return artifact
+        if (known := self.graph.artifacts.get(cache_key.digest)) is not None:
             return known
-        if found := self.store.find(recipe) is not None and recipe.key not in self.plan.made:
+        if found := self.store.find(cache_key) is not None and cache_key.digest not in self.graph.made:
             self.terminal.say(f"reused    {title}")
-            self._note_reused(recipe)
-        entry = self.store.entry(recipe, reused=found)
-        entry = self.plan.add(entry, make_it, read=read, part=self.part, is_training=together)
-        self.plan.when_made(entry, lambda made: self._track(made, name))
-        return entry
+            self._note_reused(cache_key)
+        artifact = self.store.artifact(cache_key, reused=found)
+        artifact = self.graph.add(artifact, make_it, read=read, trial=self.trial, is_training=together)
+        self.graph.when_made(artifact, lambda made: self._track(made, name))
+        return artifact
 
-    def _make(self, recipe: Recipe, title: str, make: "Callable[[StageRun], None]", *, together: bool) -> Entry:
-        if self.plan is not None and (made := self.store.find(recipe)) is not None:
-            return made  # by another process of the plan
+    def _make(
+        self, cache_key: CacheKey, title: str, make: "Callable[[StageRun], None]", *, together: bool
+    ) -> CachedArtifact:
+        if self.graph is not None and (made := self.store.find(cache_key)) is not None:
+            return made  # by another process of the graph
         leader = self.gang.rank == 0
 
-        def waiting(recipe: Recipe) -> None:
+        def waiting(cache_key: CacheKey) -> None:
             self.terminal.say(f"waiting   {title}: another process is making it")
 
-        with self.store.locked(recipe, waiting) if leader else nullcontext():
+        with self.store.locked(cache_key, waiting) if leader else nullcontext():
             if leader:
                 keep_claimed()
-            entry = self.store.find(recipe) if leader else None
-            # Rank 0's look at the store decides for all: another run may finish the entry at any moment.
-            found = self.gang.sum([float(entry is not None)])[0] > 0
-            if found and self.plan is None:
+            artifact = self.store.find(cache_key) if leader else None
+            # Rank 0's look at the store decides for all: another run may finish the artifact at any moment.
+            found = self.gang.sum([float(artifact is not None)])[0] > 0
+            if found and self.graph is None:
                 self.terminal.say(f"reused    {title}")
-                self._note_reused(recipe)
+                self._note_reused(cache_key)
             elif not found and (leader or together):
-                making = self.store.making(recipe) if leader else nullcontext(self.store.partial(recipe))
-                with self.terminal.computing(title), self._watched(recipe), making as place:
-                    make(StageRun(**{**vars(self), "folder": place, "stage": recipe.stage}))
+                making = self.store.making(cache_key) if leader else nullcontext(self.store.partial(cache_key))
+                with self.terminal.computing(title), self._watched(cache_key), making as place:
+                    make(StageRun(**{**vars(self), "folder": place, "stage": cache_key.stage}))
         self.gang.barrier()
-        return self.store.entry(recipe, reused=found)
+        return self.store.artifact(cache_key, reused=found)
 
-    def _note_reused(self, recipe: Recipe) -> None:
+    def _note_reused(self, cache_key: CacheKey) -> None:
         if self.progress is not None and self.gang.rank == 0:
-            self.progress.reused(recipe.stage, recipe.key)
+            self.progress.reused(cache_key.stage, cache_key.digest)
 
     @contextmanager
-    def _watched(self, recipe: Recipe) -> Iterator[None]:
-        """Let the run as a whole know how far the entry of ``recipe`` is, and say what is left of the run."""
+    def _watched(self, cache_key: CacheKey) -> Iterator[None]:
+        """Let the run as a whole know how far the artifact of ``cache_key`` is, and say what is left of the run."""
         if (progress := self.progress) is None or self.gang.rank:
             yield
             return
-        started, of = time.monotonic(), (recipe.stage, recipe.key)
+        started, of = time.monotonic(), (cache_key.stage, cache_key.digest)
 
         def advance(share: float) -> str:
             return progress.advance(*of, share, time.monotonic() - started)
@@ -149,14 +152,14 @@ class Session:
         if line := progress.finish(*of, time.monotonic() - started):
             self.terminal.say(line)
 
-    def when_made(self, entry: Entry, describe: Callable[[Entry], object]) -> None:
-        """Print the line that ``describe`` gives of an entry, if any, once the entry is made."""
+    def when_made(self, artifact: CachedArtifact, describe: Callable[[CachedArtifact], object]) -> None:
+        """Print the line that ``describe`` gives of an artifact, if any, once the artifact is made."""
 
-        def tell(made: Entry) -> None:
+        def tell(made: CachedArtifact) -> None:
             if line := describe(made):
                 self.terminal.say(str(line))
 
-        tell(entry) if self.plan is None else self.plan.when_made(entry, tell)
+        tell(artifact) if self.graph is None else self.graph.when_made(artifact, tell)
 
     def alone(self: S) -> S:
         """Return the same session without the other processes, for work that is too small to share."""
@@ -191,17 +194,17 @@ class Session:
             raise InputError(f"{problem}; give all of them the same, such as threads=1")
         return own
 
-    def _track(self, entry: Entry, name: str) -> None:
+    def _track(self, artifact: CachedArtifact, name: str) -> None:
         """Give trackers the whole curve of a training, made here or found; a training without steps has no points."""
-        if self.tracking is None or not self.tracking.names or not (entry.folder / CURVE).is_file():
+        if self.tracking is None or not self.tracking.names or not (artifact.folder / CURVE).is_file():
             return
-        if points := entry.read_rows(CURVE, "curve"):
+        if points := artifact.read_rows(CURVE, "curve"):
             self.tracking.complete(training_name(name, self.place), points)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageRun(Session):
-    """The session of a stage that makes its entry: `folder` is the entry's, which is renamed when it is complete.
+    """The session of a stage that makes its artifact: `folder` is the artifact's, which is renamed when it is complete.
 
     `wordless.Run` is another class: the finished run of a user.
     """
@@ -219,7 +222,7 @@ class StageRun(Session):
         *,
         sound: TrainingSound | None = None,
     ) -> TrainingRecord:
-        """Call `fit` with checkpoints, progress and trackers; ``option`` names the config on the command line.
+        """Task `fit` with checkpoints, progress and trackers; ``option`` names the config on the command line.
 
         Afterwards the log and `COVERAGE` say what was read of the training recordings, ``sound``; None: of none.
         """
@@ -254,7 +257,7 @@ class StageRun(Session):
 
 
 P = ParamSpec("P")
-LONG = 100  # values of a list or mapping that a record of an entry shows; of more it has the hash
+LONG = 100  # values of a list or mapping that a record of an artifact shows; of more it has the hash
 
 
 def labels_of(clips: Clips) -> list[object]:
@@ -271,8 +274,8 @@ def stage(
     keys: Mapping[str, Callable[[Any], object] | None] = MappingProxyType({}),
     together: bool = False,
     formerly: Mapping[str, str] = MappingProxyType({}),
-) -> Callable[[Callable[Concatenate[StageRun, P], None]], Callable[Concatenate[Session, P], Entry]]:
-    """Make a stage of a function that writes the files of an entry into ``run.folder``.
+) -> Callable[[Callable[Concatenate[StageRun, P], None]], Callable[Concatenate[Session, P], CachedArtifact]]:
+    """Make a stage of a function that writes the files of an artifact into ``run.folder``.
 
     Arguments can stand in ``name`` and ``title``, such as ``{fit.summary}``; in the title, lists, views and clip tables
     are their lengths. Raise the ``version`` when the same arguments give other bytes. Clip tables get into the function
@@ -280,27 +283,27 @@ def stage(
     an argument is in the key; None: nothing, because the argument follows from the others. An argument that was renamed
     keeps the name in its key that ``formerly`` gives.
 
-    Rank 0 makes the entry alone, with the same bytes for any number of threads (`wordless.base.threads.one_thread`).
+    Rank 0 makes the artifact alone, with the same bytes for any number of threads (`wordless.base.threads.one_thread`).
     With ``together``, as for trainings, the function runs on every rank, of which only rank 0 may write; the key has
     the numbers of threads and processes, which decide the rounding of sums.
     """
 
-    def decorate(make: Callable[Concatenate[StageRun, P], None]) -> Callable[Concatenate[Session, P], Entry]:
+    def decorate(make: Callable[Concatenate[StageRun, P], None]) -> Callable[Concatenate[Session, P], CachedArtifact]:
         signature = inspect.signature(make)
 
         @wraps(make)
-        def call(session: Session, /, *args: P.args, **kwargs: P.kwargs) -> Entry:
+        def call(session: Session, /, *args: P.args, **kwargs: P.kwargs) -> CachedArtifact:
             bound = signature.bind(session, *args, **kwargs)
             bound.apply_defaults()
             given = {
                 of: each.only(*splits) if splits and isinstance(each, Clips) else each
                 for of, each in [*bound.arguments.items()][1:]
             }
-            read = {entry.key for entry in given.values() if isinstance(entry, Entry)}
+            read = {artifact.key for artifact in given.values() if isinstance(artifact, CachedArtifact)}
             decide = {each: value for each, value in given.items() if each not in keys}
             decide |= {each: key(given[each]) for each, key in keys.items() if key is not None and each in given}
             arguments = {formerly.get(each, each): argument_key(value, read) for each, value in decide.items()}
-            recipe = Recipe(name.format_map(given), version, arguments)
+            cache_key = CacheKey(name.format_map(given), version, arguments)
             shown = title.format_map({each: _shown(value) for each, value in given.items()})
 
             def work(run: StageRun) -> None:
@@ -309,7 +312,7 @@ def stage(
                     bound.arguments[of] = each.with_columns(label=None, group=None) if plain else each
                 make(run, *bound.args[1:], **bound.kwargs)
 
-            return session.entry(recipe, shown, work, read=read, together=together)
+            return session.artifact(cache_key, shown, work, read=read, together=together)
 
         return call
 
@@ -323,11 +326,11 @@ def _shown(value: object) -> object:
 
 
 def argument_key(value: object, read: set[str]) -> object:
-    """Return the JSON by which an argument decides a result, and add the keys of entries in it to ``read``."""
+    """Return the JSON by which an argument decides a result, and add the keys of artifacts in it to ``read``."""
     match value:
         case None | bool() | int() | float() | str():
             return value
-        case Entry():
+        case CachedArtifact():
             read.add(value.key)
             return value.key
         case Mapping():
@@ -359,54 +362,60 @@ def argument_key(value: object, read: set[str]) -> object:
     )
 
 
-Repeat = Callable[["Plan", Hashable], None]  # makes the calls of one part of a run again
-Begin = Callable[[Hashable, str | None], "Future[set[str]]"]  # lets a process work for a part: `_Repeated.answer`
+Repeat = Callable[["TaskGraph", Hashable], None]  # makes the calls of one trial of a run again
+Begin = Callable[[Hashable, str | None], "Future[set[str]]"]  # lets a process work for a trial: `_Repeated.answer`
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class Task:
     read: set[str]  # keys of its inputs
-    entry: Entry  # that it makes, or that the store has
-    make: Callable[[], Entry]  # makes or finds the entry, in this process
-    threads: int  # that it computes with: they decide last bits, so they are those of the process that made the plan
-    part: Hashable  # of the run, such as a fold and a seed
+    artifact: CachedArtifact  # that it makes, or that the store has
+    make: Callable[[], CachedArtifact]  # makes or finds the artifact, in this process
+    threads: int  # that it computes with: they decide last bits, so they are those of the process that made the graph
+    trial: Hashable  # of the run: a fold and a seed
     is_training: bool
 
 
-class Plan:
-    """Calls of stages in order, of which those that are ready are made; `open_plan` creates one."""
+class TaskGraph:
+    """Calls of stages in order, of which those that are ready are made; `open_task_graph` creates one."""
 
-    def __init__(self, begin: "Begin | None" = None, *, threads: int = 1, parts: Sequence[Hashable] = ()) -> None:
-        """Plan ``parts`` for processes that ``begin`` work and have so many ``threads`` together; None: this one."""
-        self._begin, self._threads, self._parts = begin, threads, [*parts]
-        self.entries: dict[str, Entry] = {}  # by key, of all calls
-        self.made: set[str] = set()  # keys of entries that this process made, or another one that planned ahead
-        self._left: dict[str, Call] = {}  # calls by key whose entries are not made yet
-        self._notices: dict[str, list[Callable[[Entry], object]]] = {}
+    def __init__(self, begin: "Begin | None" = None, *, threads: int = 1, trials: Sequence[Hashable] = ()) -> None:
+        """Plan ``trials`` for processes that ``begin`` work and have so many ``threads`` together; None: this one."""
+        self._begin, self._threads, self._trials = begin, threads, [*trials]
+        self.artifacts: dict[str, CachedArtifact] = {}  # by key, of all calls
+        self.made: set[str] = set()  # keys of artifacts that this process made, or another one that planned ahead
+        self._left: dict[str, Task] = {}  # calls by key whose artifacts are not made yet
+        self._notices: dict[str, list[Callable[[CachedArtifact], object]]] = {}
 
     def add(
-        self, entry: Entry, make: Callable[[], Entry], *, read: set[str], part: Hashable, is_training: bool
-    ) -> Entry:
-        """Take a new call, and return its entry, which is made when it is first read."""
-        key, threads = entry.key, torch.get_num_threads()
-        while self._parts and self._parts[0] != part:
-            self._parts.pop(0)  # it is planned
-        if not entry.reused and key not in self.made:
-            call = Call(read=read, entry=entry, make=make, threads=threads, part=part, is_training=is_training)
+        self,
+        artifact: CachedArtifact,
+        make: Callable[[], CachedArtifact],
+        *,
+        read: set[str],
+        trial: Hashable,
+        is_training: bool,
+    ) -> CachedArtifact:
+        """Take a new call, and return its artifact, which is made when it is first read."""
+        key, threads = artifact.key, torch.get_num_threads()
+        while self._trials and self._trials[0] != trial:
+            self._trials.pop(0)  # it is planned
+        if not artifact.reused and key not in self.made:
+            call = Task(read=read, artifact=artifact, make=make, threads=threads, trial=trial, is_training=is_training)
             self._left[key] = call
-            entry = replace(entry, make=lambda: self.make([key]))
-        self.entries[key] = entry
-        return entry
+            artifact = replace(artifact, make=lambda: self.make([key]))
+        self.artifacts[key] = artifact
+        return artifact
 
-    def when_made(self, entry: Entry, tell: Callable[[Entry], object]) -> None:
-        """Call ``tell`` once the entry is made."""
-        if entry.key in self._left:
-            self._notices.setdefault(entry.key, []).append(tell)
+    def when_made(self, artifact: CachedArtifact, tell: Callable[[CachedArtifact], object]) -> None:
+        """Task ``tell`` once the artifact is made."""
+        if artifact.key in self._left:
+            self._notices.setdefault(artifact.key, []).append(tell)
         else:
-            tell(entry)
+            tell(artifact)
 
     def make(self, keys: Sequence[str] | None = None) -> None:
-        """Make the entries of some keys and their inputs, by default all that are left.
+        """Make the artifacts of some keys and their inputs, by default all that are left.
 
         Trainings and their inputs begin first. What is ready alone is made in this process, with all of its workers.
         """
@@ -431,22 +440,22 @@ class Plan:
                 busy = sum(self._left[each].threads for each in running.values())
                 if self._begin is not None and (not running or busy + self._left[key].threads <= self._threads):
                     waiting.remove(key)
-                    running[self._begin(self._left[key].part, key)] = key
+                    running[self._begin(self._left[key].trial, key)] = key
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 future.result()
                 self._finish(running.pop(future))
 
     def _plan_ahead(self) -> None:
-        """Let processes plan the parts that are left, and make what is read on the way."""
-        parts, self._parts = self._parts, []
-        if self._begin is not None and len(parts) > 1:
-            for future in [self._begin(part, None) for part in parts]:
+        """Let processes plan the trials that are left, and make what is read on the way."""
+        trials, self._trials = self._trials, []
+        if self._begin is not None and len(trials) > 1:
+            for future in [self._begin(trial, None) for trial in trials]:
                 self.made |= future.result()
 
     def _finish(self, key: str) -> None:
-        entry = replace(self._left.pop(key).entry, make=None)
+        artifact = replace(self._left.pop(key).artifact, make=None)
         for tell in self._notices.pop(key, ()):
-            tell(entry)
+            tell(artifact)
 
     def _missing(self, key: str) -> list[str]:
         """Return the keys of inputs that are not made yet."""
@@ -462,50 +471,50 @@ class Plan:
 
 
 @contextmanager
-def open_plan(
-    repeat: Repeat, parts: Sequence[Hashable], *, processes: int, threads: int, tell: Callable[[], object]
-) -> Iterator[Plan]:
-    """Give a plan of parts that up to ``processes`` make with ``threads`` each; the end of the block makes the rest.
+def open_task_graph(
+    repeat: Repeat, trials: Sequence[Hashable], *, processes: int, threads: int, tell: Callable[[], object]
+) -> Iterator[TaskGraph]:
+    """Give a graph of trials that up to ``processes`` make with ``threads`` each; the end of the block makes the rest.
 
-    ``repeat`` makes the calls of a part again, in another process. ``tell`` is called when the first process starts.
+    ``repeat`` makes the calls of a trial again, in another process. ``tell`` is called when the first process starts.
     """
     with ExitStack() as stack:
         submit: list[Callable[..., Future[set[str]]]] = []
 
-        def begin(part: Hashable, key: str | None) -> "Future[set[str]]":
+        def begin(trial: Hashable, key: str | None) -> "Future[set[str]]":
             if not submit:  # processes take seconds to start
                 tell()
                 opened = open_processes(processes, partial(_Repeated.begin, repeat), threads=threads)
                 submit.append(stack.enter_context(opened))
-            return submit[0](_Repeated.answer, part, key)
+            return submit[0](_Repeated.answer, trial, key)
 
-        plan = Plan(begin, threads=processes * threads, parts=parts)
-        yield plan
-        plan.make()
+        graph = TaskGraph(begin, threads=processes * threads, trials=trials)
+        yield graph
+        graph.make()
 
 
-class _Repeated(Plan):
-    """The plan of a part in a process that makes its entries for another one, which tells what there is to tell."""
+class _Repeated(TaskGraph):
+    """The graph of a trial in a process that makes its artifacts for another one, which tells what there is to tell."""
 
     repeat: Repeat
-    plans: dict[Hashable, Plan]
+    graphs: dict[Hashable, TaskGraph]
 
     @classmethod
     def begin(cls, repeat: Repeat) -> None:
-        cls.repeat, cls.plans = repeat, {}
+        cls.repeat, cls.graphs = repeat, {}
 
     @classmethod
-    def answer(cls, part: Hashable, key: str | None) -> set[str]:
-        """Make the entry of a key, or None, of a part; return the keys of all that this process made of it so far."""
-        if part not in cls.plans:
-            cls.plans[part] = cls()
-            cls.repeat(cls.plans[part], part)
-        plan = cls.plans[part]
+    def answer(cls, trial: Hashable, key: str | None) -> set[str]:
+        """Make the artifact of a key, or None, of a trial; return the keys of what this process made of it so far."""
+        if trial not in cls.graphs:
+            cls.graphs[trial] = cls()
+            cls.repeat(cls.graphs[trial], trial)
+        graph = cls.graphs[trial]
         if key is not None:
-            if key not in plan.entries:
-                raise RuntimeError(f"the repeated calls of {part} have no entry {key}")
-            plan.make([key])
-        return plan.made
+            if key not in graph.artifacts:
+                raise RuntimeError(f"the repeated calls of {trial} have no artifact {key}")
+            graph.make([key])
+        return graph.made
 
-    def when_made(self, entry: Entry, tell: Callable[[Entry], object]) -> None:
+    def when_made(self, artifact: CachedArtifact, tell: Callable[[CachedArtifact], object]) -> None:
         """Tell nothing."""

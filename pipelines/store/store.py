@@ -1,8 +1,8 @@
 """The store: the result of each stage, under a key of everything that decides it.
 
-An entry is a folder ``<root>/<stage>/<key>``, written as ``<key>.partial`` and renamed when complete. A killed run
+An artifact is a folder ``<root>/<stage>/<key>``, written as ``<key>.partial`` and renamed when complete. A killed run
 leaves the partial folder, and ``<key>.checkpoints``, which outlives the rename, so nothing is trained twice.
-``entry.json`` has what decides the entry and the hash of each file. ``timings.json``, the only file that may differ
+``entry.json`` has what decides the artifact and the hash of each file. ``timings.json``, the only file that may differ
 between two runs, has costs and the stamps of the files, which are hashed again only if these differ.
 """
 
@@ -59,38 +59,38 @@ class StoreOptions(Options):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class CacheKey:
     """Everything that decides the result of a stage; not devices, workers, paths and logging."""
 
     stage: str
     version: int  # of the stage's code
-    arguments: Mapping[str, object]  # in JSON, by name; of entries their keys
+    arguments: Mapping[str, object]  # in JSON, by name; of artifacts their keys
 
     @property
-    def key(self) -> str:
-        """Hash of the recipe, 16 hexadecimal digits."""
+    def digest(self) -> str:
+        """Hash of the fields, 16 hexadecimal digits."""
         return hashlib.sha256(json.dumps(vars(self), sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
-    """An entry of the store, complete or still to be made by a `pipelines.store.stage.Plan`."""
+class CachedArtifact:
+    """An artifact of the store, complete or still to be made by a `pipelines.store.stage.TaskGraph`."""
 
     stage: str
     key: str
     place: Path  # of its folder, once it is made
     reused: bool  # found, not made, by this run
-    make: Callable[[], object] | None = field(default=None, repr=False, compare=False)  # of an entry of a plan
+    make: Callable[[], object] | None = field(default=None, repr=False, compare=False)  # of an artifact of a graph
 
     @property
     def folder(self) -> Path:
-        """The folder of the entry, which is made first if a plan has not made it yet."""
+        """The folder of the artifact, which is made first if a graph has not made it yet."""
         if self.make is not None:
             self.make()
         return self.place
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave the plan out, which other processes do not know."""
+        """Leave the graph out, which other processes do not know."""
         return {**vars(self), "make": None}
 
     def read_json(self, name: str) -> dict[str, Any]:
@@ -104,13 +104,13 @@ class Entry:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What decided the entry, by the names of the stage's arguments, in JSON."""
+        """What decided the artifact, by the names of the stage's arguments, in JSON."""
         arguments: dict[str, Any] = self.read_json(ENTRY)["arguments"]
         return arguments
 
     @property
     def costs(self) -> dict[str, float]:
-        """Seconds, processor seconds and peak memory in bytes of making the entry; 0 if the record is lost."""
+        """Seconds, processor seconds and peak memory in bytes of making the artifact; 0 if the record is lost."""
         return _costs(find_object(self.folder / TIMINGS) or {})
 
 
@@ -128,7 +128,7 @@ def other_options(config: "DataclassInstance", *names: str) -> dict[str, object]
 
 @dataclass(frozen=True)
 class Store:
-    """Entries below one root folder, which any number of processes may share."""
+    """Artifacts below one root folder, which any number of processes may share."""
 
     root: Path
     _used: list[BinaryIO] = field(default_factory=list, init=False, repr=False, compare=False)  # the locked mark
@@ -147,25 +147,25 @@ class Store:
             self._used.append(marked := (self.root / MARK).open("rb"))
             take_lock(marked, shared=True)
 
-    def folder(self, recipe: Recipe) -> Path:
-        return self.root / recipe.stage / recipe.key
+    def folder(self, cache_key: CacheKey) -> Path:
+        return self.root / cache_key.stage / cache_key.digest
 
-    def entry(self, recipe: Recipe, *, reused: bool) -> Entry:
-        """Return the entry of ``recipe``, which is there or will be."""
-        return Entry(stage=recipe.stage, key=recipe.key, place=self.folder(recipe), reused=reused)
+    def artifact(self, cache_key: CacheKey, *, reused: bool) -> CachedArtifact:
+        """Return the artifact of ``cache_key``, which is there or will be."""
+        return CachedArtifact(stage=cache_key.stage, key=cache_key.digest, place=self.folder(cache_key), reused=reused)
 
-    def partial(self, recipe: Recipe) -> Path:
-        """Return the folder in which the entry of ``recipe`` is written until it is complete."""
-        return self.folder(recipe).with_suffix(".partial")
+    def partial(self, cache_key: CacheKey) -> Path:
+        """Return the folder in which the artifact of ``cache_key`` is written until it is complete."""
+        return self.folder(cache_key).with_suffix(".partial")
 
-    def find(self, recipe: Recipe) -> Entry | None:
-        """Find the entry of ``recipe``; None if it has not been made. Missing or changed files are refused."""
+    def find(self, cache_key: CacheKey) -> CachedArtifact | None:
+        """Find the artifact of ``cache_key``; None if it has not been made. Missing or changed files are refused."""
         self.use()
-        folder = self.folder(recipe)
+        folder = self.folder(cache_key)
         if not folder.exists():
             return None
         if fault := next(faults(folder), ""):
-            raise InputError(f"{fault} since the {recipe.stage} stage wrote it: delete {folder} and run again")
+            raise InputError(f"{fault} since the {cache_key.stage} stage wrote it: delete {folder} and run again")
         recorded: dict[str, Any] = find_object(folder / ENTRY) or {}
         libraries, current = recorded["libraries"], library_versions()
         if libraries != current:
@@ -174,19 +174,21 @@ class Store:
             warnings.warn(f"{folder} was made with {', '.join(others) or 'fewer libraries'}; {remedy}", stacklevel=2)
         stamps = {name: file_stamp(folder / name) for name in recorded["files"]}
         if not (timings := find_object(folder / TIMINGS) or {}):
-            warnings.warn(f"{folder / TIMINGS} was missing or damaged: what the entry cost counts as 0", stacklevel=2)
+            warnings.warn(
+                f"{folder / TIMINGS} was missing or damaged: what the artifact cost counts as 0", stacklevel=2
+            )
         with suppress(OSError):  # a read-only store
             if timings.get("files") != stamps:  # or files that were copied
                 write_json(folder / TIMINGS, {**_costs(timings), "files": stamps})
             os.utime(folder / TIMINGS)  # the time of the last use
         shutil.rmtree(checkpoints_of(folder), ignore_errors=True)  # left by a run that was killed after the rename
-        return self.entry(recipe, reused=True)
+        return self.artifact(cache_key, reused=True)
 
     @contextmanager
-    def making(self, recipe: Recipe) -> Iterator[Path]:
-        """Give the partial folder, with files that a killed run finished; it becomes the entry when the block ends."""
+    def making(self, cache_key: CacheKey) -> Iterator[Path]:
+        """Give the partial folder, with what a killed run finished; it becomes the artifact when the block ends."""
         self.use()
-        partial, checkpoints = self.partial(recipe), checkpoints_of(self.folder(recipe))
+        partial, checkpoints = self.partial(cache_key), checkpoints_of(self.folder(cache_key))
         partial.mkdir(parents=True, exist_ok=True)
         checkpoints.mkdir(exist_ok=True)
         for path in partial.iterdir():
@@ -196,34 +198,34 @@ class Store:
             yield partial
         names = sorted(str(path.relative_to(partial)) for path in partial.rglob("*") if path.is_file())
         hashes, stamps = ({name: of(partial / name) for name in names} for of in (file_hash, file_stamp))
-        write_json(partial / ENTRY, {**vars(recipe), "libraries": library_versions(), "files": hashes})
+        write_json(partial / ENTRY, {**vars(cache_key), "libraries": library_versions(), "files": hashes})
         write_json(partial / TIMINGS, {**costs, "files": stamps})
-        move_folder(partial, self.folder(recipe))
-        flush_folder(self.folder(recipe).parent)
+        move_folder(partial, self.folder(cache_key))
+        flush_folder(self.folder(cache_key).parent)
         shutil.rmtree(checkpoints, ignore_errors=True)
 
     @contextmanager
-    def locked(self, recipe: Recipe, waiting: Callable[[Recipe], None]) -> Iterator[None]:
-        """Hold the entry's lock, after a call of ``waiting`` if another process holds it.
+    def locked(self, cache_key: CacheKey, waiting: Callable[[CacheKey], None]) -> Iterator[None]:
+        """Hold the artifact's lock, after a call of ``waiting`` if another process holds it.
 
-        A complete entry of a read-only store needs none.
+        A complete artifact of a read-only store needs none.
         """
         with ExitStack() as held:
             try:
-                held.enter_context(locked(self.folder(recipe).with_suffix(".lock"), lambda: waiting(recipe)))
+                held.enter_context(locked(self.folder(cache_key).with_suffix(".lock"), lambda: waiting(cache_key)))
             except OSError as error:
-                if error.errno not in NO_PERMISSION or not self.folder(recipe).is_dir():
+                if error.errno not in NO_PERMISSION or not self.folder(cache_key).is_dir():
                     raise
             yield
 
 
 def note_finished(file: Path) -> None:
-    """Record the hash of a finished file of a partial entry, so that a resumed run finds it there."""
+    """Record the hash of a finished file of a partial artifact, so that a resumed run finds it there."""
     write_aside(_note(file), file_hash(file))
 
 
 def _is_finished(file: Path) -> bool:
-    """Return whether a file of a partial entry is unchanged since `note_finished`."""
+    """Return whether a file of a partial artifact is unchanged since `note_finished`."""
     try:
         return _note(file).read_text() == file_hash(file)
     except (OSError, ValueError):
@@ -235,12 +237,12 @@ def _note(file: Path) -> Path:
 
 
 def checkpoints_of(folder: Path) -> Path:
-    """Return the folder of an entry's checkpoints, which exists until the entry is complete."""
+    """Return the folder of an artifact's checkpoints, which exists until the artifact is complete."""
     return folder.with_suffix(".checkpoints")
 
 
 def faults(folder: Path) -> Iterator[str]:
-    """List the damage of an entry; files of the same stamp are not hashed."""
+    """List the damage of an artifact; files of the same stamp are not hashed."""
     recorded: dict[str, Any] = find_object(folder / ENTRY) or {}
     decides = {name: recorded.get(name) for name in ("stage", "version", "arguments")}
     files = recorded.get("files")
@@ -250,7 +252,7 @@ def faults(folder: Path) -> Iterator[str]:
         not isinstance(files, dict)
         or not files
         or not isinstance(recorded.get("libraries"), dict)
-        or Recipe(**decides).key != folder.name  # type: ignore[arg-type]  # whatever the file holds
+        or CacheKey(**decides).digest != folder.name  # type: ignore[arg-type]  # whatever the file holds
     ):
         yield f"{folder / ENTRY} has changed"
     else:

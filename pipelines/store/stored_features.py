@@ -1,4 +1,4 @@
-"""Feature tensors of entries of the store, each read on demand.
+"""Feature tensors of artifacts of the store, each read on demand.
 
 Keys are ``<method>[/<layer>]:<pooling>``, such as ``log_mel:mean`` or ``gpt/layer_3:thirds``.
 """
@@ -19,9 +19,9 @@ from wordless.base.files import aside
 from wordless.base.messages import InputError
 
 STORED_ROWS_AT_ONCE = 1024  # clips whose vectors are stacked at once
-FEATURES = "features.safetensors"  # in an entry
+FEATURES = "features.safetensors"  # in an artifact
 SCORES = "scores.safetensors"  # beside them, for methods with their own classifier: `CLASS_SCORES` ``(clips, classes)``
-PROBE_RECORD = "probe.json"  # results of the probes, in their entry
+PROBE_RECORD = "probe.json"  # results of the probes, in their artifact
 _ALL_LAYERS = re.compile(r"/all_\w+:")  # in a key: all layers of a network side by side
 WITH_INPUT = "_with_input"  # in a key: with the input of the network beside them
 MEAN_KEPT = "/as_recorded:"  # in a key of log-mel: before a mean is removed, which no network reads
@@ -47,7 +47,7 @@ def joined_rows(blocks: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatAr
 def write_features(
     folder: Path, tensors: Mapping[str, FloatArray], *, of: str | None = None, scores: FloatArray | None = None
 ) -> None:
-    """Write tensors ``(clips, dim)`` by key into the folder of an entry.
+    """Write tensors ``(clips, dim)`` by key into the folder of an artifact.
 
     With ``of``, keys ``layer:pooling`` become those of a method. ``scores (clips, classes)`` are class probabilities.
     """

@@ -26,8 +26,8 @@ from typing import get_args
 import numpy as np
 
 from lm.probing.intervals import t_interval
-from pipelines.extras.find import FrameFeatures
-from pipelines.extras.find.places import FrameReader, Match, find_matches
+from pipelines.plugins.find import FrameFeatures
+from pipelines.plugins.find.places import FrameReader, Match, find_matches
 from pipelines.store.run_parts import part_of
 from wordless.audio.levels import trim_ends
 from wordless.audio.reading import read

@@ -60,7 +60,7 @@ from lm.tokens import UNCOUNTED, loss
 from pipelines.bodies.features_of_bodies import spectrograms_of
 from pipelines.bodies.networks import stored_clips
 from pipelines.chain.chain import make_codes
-from pipelines.chain.study import Study
+from pipelines.chain.trial import Trial
 from pipelines.commandline.composed_config import resolved
 from pipelines.jobs.clips_of_run import find_corpus, read_corpus
 from pipelines.jobs.run_rules import run_settings
@@ -108,17 +108,17 @@ TARGETS = {
 }
 
 
-def create(source: str, study: Study, tokenizer: Tokenizer, streams: int) -> SoundGPT:
+def create(source: str, trial: Trial, tokenizer: Tokenizer, streams: int) -> SoundGPT:
     """Create the network of an input; all rows begin with the same random weights, but those that predict."""
-    settings = study.settings.gpt_sound
+    settings = trial.settings.gpt_sound
     shape = SoundShape(
         frames=settings.longest,
-        mels=study.audio.n_mels,
+        mels=trial.audio.n_mels,
         patch_frames=tokenizer.patch_frames,
         streams=streams,
         codebook_size=tokenizer.format.codebook_size,
     )
-    codes = CodeStem(tokenizer, *frame_statistics(study.entries["sample"].folder)) if source == "codes" else None
+    codes = CodeStem(tokenizer, *frame_statistics(trial.artifacts["sample"].folder)) if source == "codes" else None
     return create_sound_gpt(settings.model, shape, seed=settings.fit.seed, codes=codes)
 
 
@@ -126,26 +126,26 @@ def create(source: str, study: Study, tokenizer: Tokenizer, streams: int) -> Sou
 class Corpus:
     """Training and validation clips, and the targets of several rows."""
 
-    study: Study
+    trial: Trial
 
     def clips(self, split: Split) -> CodedClips:
         """Read the clips of a split with the codes of their patches."""
-        spectrograms, codes = spectrograms_of(self.study), read_codes(self.study.entries["codes"].folder)[1]
+        spectrograms, codes = spectrograms_of(self.trial), read_codes(self.trial.artifacts["codes"].folder)[1]
         by_name = {each.name: each.codes.spectral.values.astype(np.int32) for each in codes}
         return CodedClips(
             spectrograms=stored_clips(spectrograms, split),
             codes=StoredClips.together([by_name[name] for name in stored_names(spectrograms, split)]),
-            patch_frames=self.study.settings.tokenizer.patch.frames,
+            patch_frames=self.trial.settings.tokenizer.patch.frames,
         )
 
     @lru_cache(maxsize=len(SECONDS))  # noqa: B019  # one corpus lives as long as the process
     def codebook(self, seconds: float) -> WindowCodebook:
         """Fit the codes of windows as a run does."""
-        settings, audio = self.study.settings, self.study.audio
+        settings, audio = self.trial.settings, self.trial.audio
         own, patch_frames = replace(settings.gpt_sound, window_seconds=seconds), settings.tokenizer.patch.frames
         patches = own.window_patches(patch_frames * audio.hop_length / audio.sample_rate)
         fit = {"size": settings.tokenizer.codebook_size, "seed": own.fit.seed, "patch_frames": patch_frames}
-        return fit_window_codebook(stored_clips(spectrograms_of(self.study), "train"), patches=patches, **fit)
+        return fit_window_codebook(stored_clips(spectrograms_of(self.trial), "train"), patches=patches, **fit)
 
     def targets(self, target: Target, split: Split) -> CodedClips:
         """Return the clips of a split with the codes that are predicted."""
@@ -166,28 +166,28 @@ def later(codes: IntArray) -> IntArray:
 
 def train(source: str, name: str, corpus: Corpus, folder: Path) -> SoundGPT:
     """Train the network of a row; without a target it keeps its random weights."""
-    study, target = corpus.study, TARGETS[name]
-    settings, tokenizer = study.settings.gpt_sound, Tokenizer.from_pretrained(study.entries["tokenizer"].folder)
+    trial, target = corpus.trial, TARGETS[name]
+    settings, tokenizer = trial.settings.gpt_sound, Tokenizer.from_pretrained(trial.artifacts["tokenizer"].folder)
     if target.kind == "none":
-        return create(source, study, tokenizer, 1).eval()
+        return create(source, trial, tokenizer, 1).eval()
     train, held_out = corpus.targets(target, "train"), corpus.targets(target, "validation")
-    model, own = create(source, study, tokenizer, train.codes.width), settings.batches
-    std = frame_statistics(study.entries["sample"].folder)[1]
+    model, own = create(source, trial, tokenizer, train.codes.width), settings.batches
+    std = frame_statistics(trial.artifacts["sample"].folder)[1]
     batches = SoundBatches(train, own, settings.augmentation, std=std)
     fixed = validation_batches(held_out, batch_size=own.batch_size, at_most=own.max_frames)
     checkpoint = folder / f"{source}_{name}_{settings.fit.steps}_{settings.fit.seed}.safetensors"
-    with study.session.terminal.working(f"{source}:{name}", settings.fit.steps, "steps") as progress:
-        others = {"gang": study.session.gang, "checkpoint": checkpoint, "progress": progress}
+    with trial.session.terminal.working(f"{source}:{name}", settings.fit.steps, "steps") as progress:
+        others = {"gang": trial.session.gang, "checkpoint": checkpoint, "progress": progress}
         fit(CodePrediction(model), batches, fixed, loss, settings.fit, **others, track=lambda point: None)
     return model
 
 
-def stored_views(study: Study, folder: Path) -> StoredClips:
+def stored_views(trial: Trial, folder: Path) -> StoredClips:
     """Return the log-mel of all views of the clips, which all rows read, made at the first call."""
-    frames, lengths = folder / f"views_{study.settings.seed}.npy", folder / f"lengths_{study.settings.seed}.npy"
+    frames, lengths = folder / f"views_{trial.settings.seed}.npy", folder / f"lengths_{trial.settings.seed}.npy"
     if not frames.exists():
-        root, audio, sample = study.manifest.root, study.audio, study.entries["sample"].folder
-        made = [torch.cat([*log_mel_pieces(view, root, audio, sample)]).numpy() for view in study.views]
+        root, audio, sample = trial.manifest.root, trial.audio, trial.artifacts["sample"].folder
+        made = [torch.cat([*log_mel_pieces(view, root, audio, sample)]).numpy() for view in trial.views]
         np.save(lengths, [*map(len, made)])
         with aside(frames) as beside, beside.open("wb") as file:
             np.save(file, np.concatenate(made))
@@ -222,32 +222,32 @@ def bags(codebook: WindowCodebook, views: StoredClips, augmentations: int) -> Fl
 
 def row_features(source: str, name: str, corpus: Corpus, folder: Path) -> FloatArray:
     """Compute the features of a row ``(clips, dim)``, or read those of an earlier call."""
-    study, target = corpus.study, TARGETS[name]
-    own = study.settings.gpt_sound.fit
+    trial, target = corpus.trial, TARGETS[name]
+    own = trial.settings.gpt_sound.fit
     if (file := folder / f"{source}_{name}_{own.steps}_{own.seed}.npy").exists():
         return np.load(file)
-    parts, augmentations = list[FloatArray](), study.vectors.test_time_augmentation
+    parts, augmentations = list[FloatArray](), trial.vectors.test_time_augmentation
     if target.kind == "bag":
-        parts.append(bags(corpus.codebook(target.seconds), stored_views(study, folder), augmentations))
+        parts.append(bags(corpus.codebook(target.seconds), stored_views(trial, folder), augmentations))
     elif target.kind != "input":
-        parts.append(features(train(source, name, corpus, folder), stored_views(study, folder), augmentations))
+        parts.append(features(train(source, name, corpus, folder), stored_views(trial, folder), augmentations))
     if source != ALONE:
-        of_codes, tokenizer = source == "codes", study.entries["tokenizer"]
-        entry = code_features(study.session, study.read_codes) if of_codes else log_mel_features(study, tokenizer)
-        parts.append(load_file(entry.folder / FEATURES)[INPUTS[source]])
+        of_codes, tokenizer = source == "codes", trial.artifacts["tokenizer"]
+        artifact = code_features(trial.session, trial.read_codes) if of_codes else log_mel_features(trial, tokenizer)
+        parts.append(load_file(artifact.folder / FEATURES)[INPUTS[source]])
     found = np.concatenate(parts, axis=1)
     with aside(file) as place, place.open("wb") as written:
         np.save(written, found)
     return found
 
 
-def measure(vectors: FloatArray, study: Study) -> dict[str, object]:
+def measure(vectors: FloatArray, trial: Trial) -> dict[str, object]:
     """Measure features on validation and test people: the accuracy of each person, for each draw of the labels."""
-    task = study.task
+    task = trial.task
     judged = np.concatenate([task.rows["validation"], task.rows["test"]])
-    probe, task = study.settings.probe, replace(task, rows={**task.rows, "test": judged})
+    probe, task = trial.settings.probe, replace(task, rows={**task.rows, "test": judged})
     curve = learning_curve(vectors, task, probe, clipping=probe.feature_clipping[0])
-    groups = [clip.group or "" for clip in study.manifest.clips]
+    groups = [clip.group or "" for clip in trial.manifest.clips]
     people, held_out = sorted({groups[row] for row in judged}), {groups[row] for row in task.rows["validation"]}
     chooses = [person in held_out for person in people]
     return {
@@ -259,7 +259,7 @@ def measure(vectors: FloatArray, study: Study) -> dict[str, object]:
     }
 
 
-def study_of(folder: Path, words: Sequence[str]) -> Study:
+def study_of(folder: Path, words: Sequence[str]) -> Trial:
     """Read the corpus of a run with these words, and make its tokenizer and codes, or find them in the store."""
     with initialize_config_module("conf", version_base="1.3"):
         config = completed("run", resolved(compose("run", [*words])))
@@ -270,9 +270,9 @@ def study_of(folder: Path, words: Sequence[str]) -> Study:
     found = find_corpus(settings.corpus, settings, require=None, terminal=terminal)
     manifest = read_corpus(found, settings, gang=gang, terminal=terminal, audio=settings.audio)
     session = Session(store=Store(settings.store.root), gang=gang, terminal=terminal, folder=folder, workers=1)
-    study = Study.of(session, manifest, settings.with_recordings(manifest))
-    make_codes(study)
-    return study
+    trial = Trial.of(session, manifest, settings.with_recordings(manifest))
+    make_codes(trial)
+    return trial
 
 
 def known_rows(folder: Path) -> list[dict[str, object]]:
@@ -284,9 +284,9 @@ def known_rows(folder: Path) -> list[dict[str, object]]:
 def measure_all(folder: Path, wanted: Sequence[str], words: Sequence[str]) -> None:
     """Measure the wanted rows that are not there yet with these shares of the labels."""
     folder.mkdir(parents=True, exist_ok=True)
-    study = study_of(folder, words)
-    corpus = Corpus(study)
-    own, shares = study.settings.gpt_sound.fit, [*study.settings.probe.learning_curve]
+    trial = study_of(folder, words)
+    corpus = Corpus(trial)
+    own, shares = trial.settings.gpt_sound.fit, [*trial.settings.probe.learning_curve]
     for source, name in (row.split(":") for row in wanted):
         steps = 0 if TARGETS[name].kind in ("input", "none", "bag") else own.steps
         about = {"input": source, "target": name, "steps": steps, "seed": own.seed, "shares": shares}
@@ -295,11 +295,11 @@ def measure_all(folder: Path, wanted: Sequence[str], words: Sequence[str]) -> No
         started = time.monotonic()
         vectors = row_features(source, name, corpus, folder)
         described = time.monotonic()
-        row = {**about, "precision": own.precision, "dimensions": vectors.shape[1], **measure(vectors, study)}
+        row = {**about, "precision": own.precision, "dimensions": vectors.shape[1], **measure(vectors, trial)}
         with (folder / ROWS).open("a") as file:
             file.write(json.dumps(row) + "\n")
         seconds = f"{described - started:.0f} s to its features, {time.monotonic() - described:.0f} s to probe them"
-        study.session.terminal.say(f"{source}:{name}, {steps} steps, seed {own.seed}: {seconds}")
+        trial.session.terminal.say(f"{source}:{name}, {steps} steps, seed {own.seed}: {seconds}")
 
 
 def show(folder: Path, split: str, other: str = "") -> None:

@@ -39,7 +39,7 @@ from pipelines.bodies.audio_transformer_body import AudioTransformerSettings
 from pipelines.bodies.cnn_body import BaselineSettings
 from pipelines.bodies.sound_gpt_body import SoundGPTSettings
 from pipelines.bodies.wav2vec2_body import Wav2vec2Settings
-from pipelines.extras.next_sample import ModelName, NextSampleSettings
+from pipelines.plugins.next_sample import ModelName, NextSampleSettings
 from pipelines.stages.stage_options import LanguageModelSettings, TokenizerSettings, VocoderSettings
 from tests.benchmarks.default_tokenizer import CODEBOOK_SIZE, random_tokenizer
 from tests.vocoder.sounds import vocoder_clips

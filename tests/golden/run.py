@@ -205,7 +205,7 @@ def results_in(folder: Path) -> Iterator[tuple[str, str | float]]:
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
         kind = path.suffix
-        if name.startswith("store/"):  # features, by stage and layer: keys of entries follow the options
+        if name.startswith("store/"):  # features, by stage and layer: keys of artifacts follow the options
             if path.name == "features.safetensors":
                 for key, array in load_file(path).items():
                     stored[f"{name.split('/')[1]} {key}"].append(written(array))

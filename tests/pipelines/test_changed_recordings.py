@@ -30,7 +30,7 @@ from pipelines.stages.features import (
 )
 from pipelines.stages.listening import decode_clips, listening
 from pipelines.stages.stored_arrays import waveforms
-from pipelines.store.store import Entry
+from pipelines.store.store import CachedArtifact
 from pipelines.store.stored_features import FEATURES
 from tests.killing import Call, Ended, Kill, call
 from tests.pipelines.tiny import AUDIO, LISTENING, corpus_of, parts_of, playback_of, reading_of, silent_session, sweep
@@ -74,7 +74,7 @@ def manifest(tmp_path: Path) -> Clips:
     return corpus_of(CorpusConfig(root=str(write_sounds(tmp_path / "sounds")), split=BY_FOLDER), tmp_path)
 
 
-def stages(manifest: Clips, run: Path, place: Path) -> dict[str, Callable[[], Entry | None]]:
+def stages(manifest: Clips, run: Path, place: Path) -> dict[str, Callable[[], CachedArtifact | None]]:
     """Each stage that reads recordings; what these read of others is made now."""
     session = silent_session(place)
     settings = run_settings(composed(place, "tokenizer.sample_patches=200", "tokenizer.codebook_size=8")).tokenizer
@@ -127,8 +127,8 @@ def test_vectors_of_another_program_are_those_whose_hash_is_in_the_key(tmp_path:
     with pytest.raises(InputError, match=rf"mine\.npz {REFUSAL}"):
         own_features(silent_session(tmp_path), "mine", names, file)
     path.write_bytes(before)
-    entry = own_features(silent_session(tmp_path), "mine", names, file)
-    assert not load_file(entry.folder / FEATURES)["mine/x:mean"].any()
+    artifact = own_features(silent_session(tmp_path), "mine", names, file)
+    assert not load_file(artifact.folder / FEATURES)["mine/x:mean"].any()
 
 
 def stopped(process: Call) -> None:

@@ -74,7 +74,7 @@ def test_the_doctor_prints_a_table(
     assert told == ""
     for name in ("python", "cuda", "libsndfile", "vocoder engine", "espeak-ng", "store", "runs"):
         assert f" {name}" in table
-    assert "a (store): 1 entry" in table
+    assert "a (store): 1 artifact" in table
     assert code == int("\nneeded: " in table)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.results.run_record import count_codes, read_results, where
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny_chain import entries, make_one, run
+from tests.pipelines.tiny_chain import artifacts, make_one, run
 from tokenizer.parquet import read_codes
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import folds
@@ -86,8 +86,8 @@ def test_codebooks_language_models_and_costs_have_a_row_for_each_fold(compared: 
             assert mean.value == pytest.approx(sum(row.value for row in each) / 2)
             assert mean.artifact.split() == [row.artifact for row in each]
     assert count_codes(results) == 8
-    rows = results["stages"]  # what each entry cost
-    assert {row["key"] for row in rows} == {entry.name for entry in entries(compared / "store")}
+    rows = results["stages"]  # what each artifact cost
+    assert {row["key"] for row in rows} == {artifact.name for artifact in artifacts(compared / "store")}
     assert len({(row["fold"], row["stage"]) for row in rows}) == len(rows)
 
 
@@ -95,13 +95,13 @@ def test_codebooks_language_models_and_costs_have_a_row_for_each_fold(compared: 
 
 
 def made(place: Path, manifest: Clips, *unlabelled: Clips, methods: str = "gpt,simclr") -> Mapping[str, Path]:
-    """Folders of the entries of one fold, by stage."""
+    """Folders of the artifacts of one fold, by stage."""
     words = ("stages=[lm,probe]", f"compare.methods=[{methods}]", "lm.views.warps=1", *SOUND)
     return {name: each.folder for name, each in make_one(manifest, place, *words, unlabelled=unlabelled).items()}
 
 
 def clips_behind(folder: Path) -> set[str]:
-    """Paths of the clips that the inputs of an entry hold for training."""
+    """Paths of the clips that the inputs of an artifact hold for training."""
     paths: set[str] = set()
     decides = json.dumps(json.loads((folder / "entry.json").read_text())["arguments"])
     for key in re.findall(r'"([0-9a-f]{16})"', decides):
@@ -126,7 +126,7 @@ def test_gpt_and_simclr_are_trained_on_the_same_clips(finished_run: FinishedRun,
     assert clips_behind(folders["lm"]) == wanted
     assert clips_behind(folders["simclr"]) == wanted
     assert {f"unlabelled_{stage}" for stage in ("codes", "views", "spectrograms")} <= set(folders)
-    assert {*folders.values()} == {*entries(tmp_path / "store")}  # all that was made is told, each once
+    assert {*folders.values()} == {*artifacts(tmp_path / "store")}  # all that was made is told, each once
     parts = (others.where((n < 3) == first for n in range(len(others.clips))) for first in (True, False))
     apart = made(tmp_path, manifest, *parts, methods="gpt")
     assert {f"unlabelled_{stage}" for stage in ("codes", "views", "2_codes", "2_views")} <= set(apart)

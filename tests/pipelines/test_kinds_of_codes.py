@@ -16,16 +16,16 @@ import torch
 from lm.model import LanguageModel
 from lm.pitch import PitchHead, WithStreams
 from lm.rates import RatesModel, Upsampler
-from pipelines.extras.demo import DemoConfig, demo
 from pipelines.jobs.embedding import probe_run
+from pipelines.plugins.demo import DemoConfig, demo
 from pipelines.probe_run import probe
 from pipelines.stages.codebooks import PITCHES, frame_sample, pitches, sample_statistics
 from pipelines.stages.stage_options import TokenizerSettings
-from pipelines.store.store import Entry
+from pipelines.store.store import CachedArtifact
 from tests.calling import decode, embed, encode, find, generate, options_of, score
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import AUDIO, GPT, save_run, session_of, write_clip
-from tests.pipelines.tiny_chain import OWN, called_at_once, config_of, entries, run
+from tests.pipelines.tiny_chain import OWN, artifacts, called_at_once, config_of, run
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from tokenizer.codes import PitchFormat
 from tokenizer.parquet import CodedClip, read_codes, write_shard
@@ -86,7 +86,7 @@ def test_a_gpt_of_the_coarsest_rate_and_an_upsampler(trained: Path) -> None:
     assert model.format == Tokenizer.from_pretrained(trained / "tokenizer").format
     assert isinstance(model, RatesModel)
     assert [(each.gpt.config.layers, isinstance(each, Upsampler)) for each in model.rates] == [(2, False), (1, True)]
-    made = Counter(path.parent.name for path in entries(trained.with_name("store")))
+    made = Counter(path.parent.name for path in artifacts(trained.with_name("store")))
     wanted = {"lm": 2, "upsampler": 1, "rate_lm": 1, "views": 3}  # one of the models is the finished run's
     assert {stage: made[stage] for stage in wanted} == wanted
 
@@ -172,7 +172,7 @@ def test_networks_of_log_mel_have_the_same_statistics_with_a_level(tmp_path: Pat
     noise = np.random.default_rng(0).normal(0, 0.1, (4, 8000)) * [[1.0], [0.1], [0.02], [0.5]]
     clips = [write_clip(tmp_path, f"{number}.wav", each, split="train") for number, each in enumerate(noise)]
     manifest, session = Clips.from_rows(tmp_path, clips), session_of(tmp_path)
-    samples = list[Entry]()
+    samples = list[CachedArtifact]()
     for level in (False, True):
         settings = TokenizerSettings(level=level, codebook_size=8, sample_patches=100)
         samples.append(frame_sample(session, manifest, settings.front_end(AUDIO), settings))

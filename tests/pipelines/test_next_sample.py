@@ -8,10 +8,10 @@ import pytest
 import soundfile
 
 from lm.samples.sample_model import SampleLanguageModel
-from pipelines.extras.next_sample import SampleSoundsConfig
-from pipelines.extras.next_sample.samples import SAMPLE_SOUNDS, generate_sample_sounds
+from pipelines.plugins.next_sample import SampleSoundsConfig
+from pipelines.plugins.next_sample.samples import SAMPLE_SOUNDS, generate_sample_sounds
 from pipelines.results.run_record import read_results, where
-from pipelines.store.store import Entry
+from pipelines.store.store import CachedArtifact
 from tests.lm.samples.tiny import CONFIGS, lively
 from tests.pipelines.tiny import SAMPLES, silent_session, sweep, write_clip
 from tests.pipelines.tiny_chain import TINY, called_at_once, refusal
@@ -72,7 +72,7 @@ def test_a_corpus_without_test_clips_is_refused(tmp_path: Path) -> None:
 def test_a_continuation_follows_from_its_clips_name_and_not_from_the_other_clips(name: str, tmp_path: Path) -> None:
     session = silent_session(tmp_path)
     SampleLanguageModel(lively(CONFIGS[name])).save_pretrained(tmp_path / "model")
-    model = Entry(stage=name, key=name, place=tmp_path / "model", reused=True)
+    model = CachedArtifact(stage=name, key=name, place=tmp_path / "model", reused=True)
     sound = sweep(0.2, 1000, low=50)  # one recording under two names
     clips = [write_clip(tmp_path, path, sound, 1000, split="test") for path in ("a.wav", "b.wav")]
     config = SampleSoundsConfig(
@@ -81,11 +81,13 @@ def test_a_continuation_follows_from_its_clips_name_and_not_from_the_other_clips
     made = []
     for some in (clips, clips[1:]):
         manifest = Clips.from_rows(tmp_path, some)
-        entry = generate_sample_sounds(session, manifest, {name: model}, config, sample_rate=1000, precision="fp32")
-        paths = [row["path"] for row in entry.read_rows(SAMPLE_SOUNDS, "clips")]
-        rows = [row for row in entry.read_rows(SAMPLE_SOUNDS, "sounds") if row["of"] == name]
+        artifact = generate_sample_sounds(session, manifest, {name: model}, config, sample_rate=1000, precision="fp32")
+        paths = [row["path"] for row in artifact.read_rows(SAMPLE_SOUNDS, "clips")]
+        rows = [row for row in artifact.read_rows(SAMPLE_SOUNDS, "sounds") if row["of"] == name]
         places = ["none" if row["clip"] is None else paths[row["clip"]] for row in rows]
-        made.append({place: (entry.folder / row["file"]).read_bytes() for place, row in zip(places, rows, strict=True)})
+        made.append(
+            {place: (artifact.folder / row["file"]).read_bytes() for place, row in zip(places, rows, strict=True)}
+        )
     together, alone = made
     assert together["a.wav"] != together["b.wav"]
     assert alone == {"none": together["none"], "b.wav": together["b.wav"]}

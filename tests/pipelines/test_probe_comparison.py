@@ -22,7 +22,7 @@ def drawn(name: str, seed: int) -> dict[str, Any]:
     return probed_example(name, seed, clips=FOLDS[name])
 
 
-def study(seeds: int = 1) -> dict[tuple[str, int], Probed]:
+def trial(seeds: int = 1) -> dict[tuple[str, int], Probed]:
     return {(name, seed): drawn(name, seed) for name in FOLDS for seed in range(seeds)}
 
 
@@ -33,7 +33,7 @@ def compared(
 
 
 def section(seeds: int = 1) -> Comparison:
-    return compared(study(seeds), by="group")
+    return compared(trial(seeds), by="group")
 
 
 def of_gpt(found: Comparison) -> dict[str, Row]:
@@ -50,13 +50,13 @@ def share_right(probed: Probed, of: str) -> float:
 def test_every_fold_and_seed_weighs_the_same(seeds: int) -> None:
     found = section(seeds)
     for of, row in found.tested.items():
-        values = {name: np.mean([share_right(study(seeds)[name, seed], of) for seed in range(seeds)]) for name in FOLDS}
+        values = {name: np.mean([share_right(trial(seeds)[name, seed], of) for seed in range(seeds)]) for name in FOLDS}
         assert found.means(of, "fold") == pytest.approx(values)
         assert found.means(of, "group") == pytest.approx(values)  # here each fold tests one group
         assert row.value == pytest.approx(np.mean(list(values.values())))
         assert (row.low or 0) < row.value < (row.high or 0)
         of_seeds = {
-            seed: np.mean([share_right(study(seeds)[name, seed], of) for name in FOLDS]) for seed in range(seeds)
+            seed: np.mean([share_right(trial(seeds)[name, seed], of) for name in FOLDS]) for seed in range(seeds)
         }
         assert found.means(of, "seed") == pytest.approx(of_seeds)
     assert found.methods == ["supervised_head", "gpt", "simclr", "log_mel"]
@@ -81,7 +81,7 @@ def test_the_gpt_is_compared_with_every_other_method() -> None:
     rows = of_gpt(section())
     assert list(rows) == ["supervised_head", "simclr", "log_mel"]  # the strongest first
     for against, row in rows.items():
-        folds = [share_right(study()[name, 0], "gpt") - share_right(study()[name, 0], against) for name in FOLDS]
+        folds = [share_right(trial()[name, 0], "gpt") - share_right(trial()[name, 0], against) for name in FOLDS]
         assert row.value == pytest.approx(np.mean(folds))
         assert (row.fold_low or 1) <= row.value <= (row.fold_high or -1)
     ahead = rows["log_mel"]  # over the people, who are the folds
@@ -92,7 +92,7 @@ def test_the_gpt_is_compared_with_every_other_method() -> None:
 
 def test_other_references_take_the_place_of_the_gpt() -> None:
     given = ("simclr", "supervised_head", "gone")
-    found = compared(study(), by="group", references=given)
+    found = compared(trial(), by="group", references=given)
     assert found.references == ["simclr", "supervised_head"]
     assert list(found.confusion) == ["simclr", "supervised_head"]
     rows = {(row.of, row.against): row.value for row in found.rows(name="difference", share=None)}
@@ -105,7 +105,7 @@ def test_other_references_take_the_place_of_the_gpt() -> None:
     assert "| interval over 3 groups of test clips, never narrower than over clips |" in heads
     assert "33.3" in most_frequent
     assert [line.split(" | ")[0].strip("| ") for line in lines] == ["supervised_head", "gpt", "simclr", "log_mel"]
-    assert not compared(study(), by="group", references=("gone",)).rows(name="difference")
+    assert not compared(trial(), by="group", references=("gone",)).rows(name="difference")
 
 
 def test_layers_have_the_pooling_that_validation_prefers() -> None:
@@ -120,7 +120,7 @@ def test_learning_curves_are_means_with_intervals_over_people() -> None:
     assert set(curves) == {"log_mel", "gpt", "simclr"}
     for of, points in curves.items():
         assert [point.share for point in points] == [0.1, 1.0]
-        mean = np.mean([share_right(study()[name, 0], of) for name in FOLDS])
+        mean = np.mean([share_right(trial()[name, 0], of) for name in FOLDS])
         assert points[1].value == pytest.approx(mean)
         row = section().tested[of]
         assert (points[1].over, points[1].over_count) == ("groups", 3)
@@ -196,7 +196,7 @@ def test_seeds_without_groups_are_in_the_interval() -> None:
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_folds_of_several_people_have_intervals_over_all_people(seeds: int) -> None:
     """Also with few labels and under noise, where each fold has the values of its people."""
-    rng, probes, values = np.random.default_rng(0), study(seeds), dict[tuple[str, str], list[Any]]()
+    rng, probes, values = np.random.default_rng(0), trial(seeds), dict[tuple[str, str], list[Any]]()
     for probed in probes.values():
         probed["groups"] = [f"{probed['groups'][0]} {number % 2}" for number in range(len(probed["groups"]))]
         for row in probed["methods"]:
@@ -314,7 +314,7 @@ def test_the_same_clips_have_one_key_and_one_set_of_draws() -> None:
 
 
 def test_accuracy_under_noise_is_the_mean_over_folds_and_is_no_overall_figure() -> None:
-    probes = study()
+    probes = trial()
     for place, probed in enumerate(probes.values()):
         for row in probed["methods"]:
             ends = {"test_accuracy": 0.3 + place / 10, "low": 0.2, "high": 0.6, "clips_low": 0.2, "clips_high": 0.6}
@@ -333,7 +333,7 @@ def test_accuracy_under_noise_is_the_mean_over_folds_and_is_no_overall_figure() 
 
 
 def test_a_network_stands_alone_and_with_its_input_at_each_noise_beside_its_largest_input() -> None:
-    probes = study()
+    probes = trial()
     for place, probed in enumerate(probes.values()):
         for row in probed["methods"]:
             ends = {"test_accuracy": 0.3, "clips_low": 0.2, "clips_high": 0.6, "values": [[0.3]]}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import wordless
-from pipelines.extras.publish import PublishConfig
+from pipelines.plugins.publish import PublishConfig
 from pipelines.results.run_record import COSTS
 from pipelines.store.claims import hold
 from tests.calling import Command, generate, options_of, publish, score

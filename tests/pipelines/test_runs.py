@@ -16,7 +16,7 @@ from pipelines.store.run_progress import RunProgress
 from pipelines.store.store import TIMINGS
 from tests.calling import Command
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny_chain import entries, stored
+from tests.pipelines.tiny_chain import artifacts, stored
 
 
 @pytest.fixture
@@ -123,13 +123,13 @@ def test_only_entries_that_nobody_used_for_so_long_are_pruned(project: Path, cal
     before = stored(project / "store")
     code, told, _ = call("--prune", "3", "--yes")
     assert (code, stored(project / "store")) == (0, before)
-    assert f"0 of {len(list(entries(project / 'store')))} entries" in told
-    kept, *old = entries(project / "store")
-    for entry in old:
-        os.utime(entry / TIMINGS, times=(0, 0))
+    assert f"0 of {len(list(artifacts(project / 'store')))} artifacts" in told
+    kept, *old = artifacts(project / "store")
+    for artifact in old:
+        os.utime(artifact / TIMINGS, times=(0, 0))
     code, _, asked = call("--prune=3", answer="n\n")
     assert (code, stored(project / "store")) == (2, before)
     assert re.search(r"MB\b.*\bstore\b.*\[y/N\]", asked)
     assert call("--prune", "3", "--yes")[0] == 0
-    assert list(entries(project / "store")) == [kept]
-    assert list((project / "store/embedded").rglob("*.wav"))  # the corpus is no entry
+    assert list(artifacts(project / "store")) == [kept]
+    assert list((project / "store/embedded").rglob("*.wav"))  # the corpus is no artifact

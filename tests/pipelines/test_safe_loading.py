@@ -15,7 +15,7 @@ EXECUTING_NAMES = {"eval", "exec", "compile", "__import__"}
 # and cards, whose YAML huggingface_hub loads safely.
 OTHER_LOADS = {
     **{"vocoder/numba_streams.py": "builder", "wordless/training/fit.py": "training", "vocoder/vocoder.py": ""},
-    "pipelines/extras/publish/publishing.py": "ModelCard",
+    "pipelines/plugins/publish/publishing.py": "ModelCard",
 }
 # Their from_pretrained reads safetensors and JSON.
 OURS = {"Tokenizer", "LanguageModel", "SampleLanguageModel", "Vocoder", "FineTunedModel", "FittedProbe", "cls"}

@@ -16,7 +16,7 @@ from pipelines.stages.codebooks import frame_sample, health
 from pipelines.stages.features import bottleneck_features, codes, log_mel_features, training_views
 from pipelines.stages.listening import decode_clips, listening
 from pipelines.stages.stored_arrays import waveforms
-from pipelines.store.store import TIMINGS, Entry
+from pipelines.store.store import TIMINGS, CachedArtifact
 from tests.pipelines.tiny import (
     AUDIO,
     LISTENING,
@@ -42,7 +42,7 @@ ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
 
 def coded_clips(manifest: Clips, run: Path, place: Path) -> list[CodedClip]:
     """The clips of a manifest in the codes of a run."""
-    tokenizer = Entry(stage="tokenizer", key="a", place=run / "tokenizer", reused=True)
+    tokenizer = CachedArtifact(stage="tokenizer", key="a", place=run / "tokenizer", reused=True)
     return list(read_codes(codes(silent_session(place), manifest, tokenizer).folder)[1])
 
 
@@ -110,8 +110,8 @@ def made_by_all_stages(manifest: Clips, run: Path, place: Path) -> dict[str, dic
     """What each stage that listens makes of a manifest: stage -> file -> content."""
     session = silent_session(place)
     settings = run_settings(composed(place, "tokenizer.sample_patches=200", "tokenizer.codebook_size=8")).tokenizer
-    tokenizer = Entry(stage="tokenizer", key="a", place=run / "tokenizer", reused=True)
-    vocoder = Entry(stage="vocoder", key="b", place=run / "vocoder", reused=True)
+    tokenizer = CachedArtifact(stage="tokenizer", key="a", place=run / "tokenizer", reused=True)
+    vocoder = CachedArtifact(stage="vocoder", key="b", place=run / "vocoder", reused=True)
     view = ViewsConfig(offsets=True, warps=1, max_speed=0.1, max_formants=0.1, dynamic_ranges=(20, 40), seed=0)
     changed = [each for clip in manifest.of("train") for each in view.of(clip, PATCH.frames)]
     heard = replace(LISTENING, clips=2, evaluated_clips=2, seconds=0.3)
@@ -120,7 +120,7 @@ def made_by_all_stages(manifest: Clips, run: Path, place: Path) -> dict[str, dic
     coded = codes(session, manifest, tokenizer)
     reading = reading_of(session, manifest)
     ast = AstSettings(model=AstConfig(layers=(1,), patches=4))
-    entries = [
+    artifacts = [
         sample,
         coded,
         training_views(session, Views(root=manifest.root, views=changed), tokenizer),
@@ -135,13 +135,13 @@ def made_by_all_stages(manifest: Clips, run: Path, place: Path) -> dict[str, dic
         decode_clips(session, playback),
     ]
     return {
-        entry.stage: {
+        artifact.stage: {
             path.name: path.read_bytes()
-            for path in sorted(entry.folder.iterdir())
+            for path in sorted(artifact.folder.iterdir())
             if path.name not in (TIMINGS, "entry.json")
         }
-        for entry in entries
-        if entry is not None
+        for artifact in artifacts
+        if artifact is not None
     }
 
 

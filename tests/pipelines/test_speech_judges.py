@@ -1,4 +1,4 @@
-"""The extra that judges decoded speech: its models, its stage, its figures and its page."""
+"""The plugin that judges decoded speech: its models, its stage, its figures and its page."""
 
 import re
 import sys
@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.extras.speech_judges import EXTRA, opinions
-from pipelines.extras.speech_judges.opinions import MOS_PREDICTORS, at_rate, dnsmos
-from pipelines.extras.speech_judges.opinions import MOS_RATE as JUDGED_RATE
 from pipelines.jobs.run_rules import run_settings
 from pipelines.pages.report import write_report
+from pipelines.plugins.speech_judges import PLUGIN, opinions
+from pipelines.plugins.speech_judges.opinions import MOS_PREDICTORS, at_rate, dnsmos
+from pipelines.plugins.speech_judges.opinions import MOS_RATE as JUDGED_RATE
 from pipelines.results.run_record import frame
 from pipelines.stages.listening import CLIPS, JUDGED
-from pipelines.store.store import Entry, write_json
+from pipelines.store.store import CachedArtifact, write_json
 from tests.pipelines.pages_apart import Page
 from tests.pipelines.stages.test_listening import RATE, decoded
 from tests.pipelines.tiny import silent_session, sweep
@@ -100,17 +100,17 @@ def test_what_a_judge_cannot_judge_has_no_figures(
     predictor: str, package: str, sound: Waveform, told: str, tmp_path: Path
 ) -> None:
     pytest.importorskip(package, exc_type=ImportError)
-    entry = decoded(tmp_path / "decoded", [sound])
-    judged = opinions.predict_mos(silent_session(tmp_path), entry, predictor)
+    artifact = decoded(tmp_path / "decoded", [sound])
+    judged = opinions.predict_mos(silent_session(tmp_path), artifact, predictor)
     assert told in str(judged.read_json(JUDGED)["unfit"])
     assert judged.read_rows(JUDGED, "clips") == []
 
 
-def judged_by(tmp_path: Path, predictor: str, content: object) -> Entry:
+def judged_by(tmp_path: Path, predictor: str, content: object) -> CachedArtifact:
     folder = tmp_path / predictor
     folder.mkdir()
     write_json(folder / JUDGED, content)
-    return Entry(stage=f"judged_{predictor}", key=f"key of {predictor}", place=folder, reused=False)
+    return CachedArtifact(stage=f"judged_{predictor}", key=f"key of {predictor}", place=folder, reused=False)
 
 
 def test_decoded_sound_is_compared_with_the_recordings_and_shown(tmp_path: Path) -> None:
@@ -124,13 +124,13 @@ def test_decoded_sound_is_compared_with_the_recordings_and_shown(tmp_path: Path)
     ]
     rows = [{"path": f"{number}.wav", "sounds": each} for number, each in enumerate(sounds)]
     write_json(tmp_path / CLIPS, {"clips": rows})
-    entries = {
-        "decoded": Entry(stage="decoded", key="decoded", place=tmp_path, reused=False),
+    artifacts = {
+        "decoded": CachedArtifact(stage="decoded", key="decoded", place=tmp_path, reused=False),
         "judged_distillmos": judged_by(tmp_path, "distillmos", {"unfit": None, "clips": rows}),
         "judged_dnsmos": judged_by(tmp_path, "dnsmos", {"unfit": "8,000 Hz", "clips": []}),
     }
     settings = run_settings(composed(tmp_path / "store"))
-    section, figures = opinions.mos_rows({("", 0): entries}, Clips.from_rows(Path(), ()), settings)
+    section, figures = opinions.mos_rows({("", 0): artifacts}, Clips.from_rows(Path(), ()), settings)
     found = {(row.name, row.subject): row for row in figures}
     assert {row.artifact for row in figures} == {"key of distillmos"}
     wanted = {
@@ -142,7 +142,7 @@ def test_decoded_sound_is_compared_with_the_recordings_and_shown(tmp_path: Path)
         ("distillmos_difference", "wavenet - griffin_lim"): 0.1,
     }
     assert {key: found[key].value for key in wanted} == pytest.approx(wanted)
-    write_json(tmp_path / "results.json", {EXTRA.name: section, "figures": frame(figures).to_dict("records")})
+    write_json(tmp_path / "results.json", {PLUGIN.name: section, "figures": frame(figures).to_dict("records")})
     page = Page(write_report(tmp_path).read_text()).text
     assert "No figures by dnsmos: 8,000 Hz." in page
     assert MOS_PREDICTORS["distillmos"].explanation in page

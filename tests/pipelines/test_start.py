@@ -136,7 +136,7 @@ def test_test_clips_that_the_first_model_has_heard_are_known(finished_run: Finis
 
 @pytest.fixture(scope="module")
 def store(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of their own for runs that add entries."""
+    """A store of their own for runs that add artifacts."""
     return shutil.copytree(finished_run.store, tmp_path_factory.mktemp("start") / "store")
 
 
@@ -284,9 +284,9 @@ def test_a_run_has_a_voice_without_training(rate: int, store: Path, tmp_path: Pa
     assert run(store, tmp_path / "run", *SOUND, *DEFAULT, f"audio.sample_rate={rate}", FRONT_END[rate]) == 0
     sha256 = saved_vocoder(str(SHIPPED / f"{rate}")).weights_sha256
     made = tmp_path / "run"
-    entry = json.loads((made / "vocoder/entry.json").read_text())
-    assert entry["arguments"]["start"] == sha256
-    assert str(SHIPPED) not in json.dumps(entry)
+    artifact = json.loads((made / "vocoder/entry.json").read_text())
+    assert artifact["arguments"]["start"] == sha256
+    assert str(SHIPPED) not in json.dumps(artifact)
     vocoder = Vocoder.from_pretrained(made / "vocoder")
     assert (vocoder.began_at, vocoder.steps) == (sha256, 0)
     for text in ("results.json", "report.html", "vocoder/README.md"):

@@ -19,7 +19,7 @@ from pipelines.stages.features import ClipReading
 from pipelines.stages.listening import Playback, choose_clips
 from pipelines.stages.stage_options import ListeningConfig
 from pipelines.store.stage import Session
-from pipelines.store.store import Entry, Store, StoreConfig
+from pipelines.store.store import CachedArtifact, Store, StoreConfig
 from tokenizer.autoencoder import Autoencoder
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
@@ -70,8 +70,8 @@ def reading_of(
 
 def playback_of(
     manifest: Clips,
-    tokenizer: Entry,
-    vocoder: Entry,
+    tokenizer: CachedArtifact,
+    vocoder: CachedArtifact,
     audio: SpectrogramConfig = AUDIO,
     config: ListeningConfig = LISTENING,
 ) -> Playback:
@@ -164,18 +164,21 @@ def session_of(place: Path, *, workers: int = 1, silent: bool = False) -> Sessio
 silent_session = partial(session_of, silent=True)
 
 
-def parts_of(run: Path, *parts: str) -> list[Entry]:
-    """Entries whose folders are those of the models of a run folder."""
-    return [Entry(stage=part, key=part, place=run / part, reused=True) for part in parts or ("tokenizer", "vocoder")]
+def parts_of(run: Path, *parts: str) -> list[CachedArtifact]:
+    """Artifacts whose folders are those of the models of a run folder."""
+    return [
+        CachedArtifact(stage=part, key=part, place=run / part, reused=True)
+        for part in parts or ("tokenizer", "vocoder")
+    ]
 
 
-def codes_entry(folder: Path, recordings: Sequence[Codes]) -> Entry:
-    """An entry with the codes of recordings."""
+def codes_entry(folder: Path, recordings: Sequence[Codes]) -> CachedArtifact:
+    """An artifact with the codes of recordings."""
     folder.mkdir()
     clips = [CodedClip(path=f"{number:03d}.wav", codes=codes) for number, codes in enumerate(recordings)]
     write_shard(shard_path(folder, 0), clips, recordings[0].format)
     mark_complete(folder, shards=1, clips=len(clips))
-    return Entry(stage="codes", key=folder.name, place=folder, reused=True)
+    return CachedArtifact(stage="codes", key=folder.name, place=folder, reused=True)
 
 
 def corpus_of(config: CorpusConfig, store: Path, *, printed: bool = False, **more: Any) -> Clips:

@@ -12,7 +12,7 @@ from hydra import initialize_config_module
 
 from pipelines.commandline.composed_config import resolved
 from pipelines.jobs.run_rules import run_settings
-from pipelines.store.store import TIMINGS, Entry
+from pipelines.store.store import TIMINGS, CachedArtifact
 from tests.calling import completed, compose, python
 from tests.killing import PROCESSES, Kill, arm, call
 from tests.pipelines.tiny import silent_session
@@ -95,8 +95,8 @@ def _run(config: dict[str, object], store: Path, folder: Path, kill: Kill | None
     run_chain(config, folder)
 
 
-def make_one(manifest: Clips, place: Path, *words: str, unlabelled: Sequence[Clips] = ()) -> dict[str, Entry]:
-    """Make the entries of one fold and seed of our own recordings, with a store in ``place``, in this process."""
+def make_one(manifest: Clips, place: Path, *words: str, unlabelled: Sequence[Clips] = ()) -> dict[str, CachedArtifact]:
+    """Make the artifacts of one fold and seed of our own recordings, with a store in ``place``, in this process."""
     from pipelines.chain.chain import make_part
 
     session = silent_session(place)
@@ -104,15 +104,15 @@ def make_one(manifest: Clips, place: Path, *words: str, unlabelled: Sequence[Cli
     return make_part(session, manifest, settings, unlabelled)
 
 
-def entries(store: Path) -> Iterator[Path]:
+def artifacts(store: Path) -> Iterator[Path]:
     yield from sorted(path.parent for path in store.glob("*/*/entry.json") if path.parent.suffix != ".partial")
 
 
 def stored(store: Path) -> dict[str, str]:
-    """Path -> hash of every file of every entry, but for the timings."""
+    """Path -> hash of every file of every artifact, but for the timings."""
     return {
         str(path.relative_to(store)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for entry in entries(store)
-        for path in sorted(entry.rglob("*"))
+        for artifact in artifacts(store)
+        for path in sorted(artifact.rglob("*"))
         if path.is_file() and path.name != TIMINGS
     }

@@ -182,7 +182,7 @@ def _pattern(path: str) -> str:
 
 
 def _removed(path: str) -> str:
-    """The entry of the store to which a path belongs; the whole store where a path lies outside or is above it."""
+    """The artifact of the store to which a path belongs; the whole store where a path lies outside or is above it."""
     parts = path.split("/")
     if parts[0] != "store" or len(parts) < 2 or parts[1] == "embedded":
         return "nothing" if parts[0] != "store" else "store"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import mutual_info_score
 from torch import Tensor
 
-from pipelines.extras.codes.code_table import CodeTable, chance, information, label_counts
+from pipelines.plugins.codes.code_table import CodeTable, chance, information, label_counts
 from tests.reference import gain_of_patches, nearest_by_distance, nearest_patches
 from tests.tokenizer.conftest import RATE, fitted, like, sound
 from tests.tokenizer.test_codes import FORMAT

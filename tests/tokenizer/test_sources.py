@@ -10,8 +10,8 @@ import soundfile
 import torch
 from transformers import HubertModel
 
-from pipelines.extras.publish.publishing import link_models
 from pipelines.jobs.speaking import flattened, transplanted
+from pipelines.plugins.publish.publishing import link_models
 from tests.reference import nearest_by_distance, states_by_window, tracked_pitch
 from tests.tokenizer.conftest import PITCH, RATE, SPEECH_RATE, change_config, like, speech, speech_tokenizer
 from tests.wordless.audio.speech_models.checkpoints import FIELD, STRIDE

@@ -28,7 +28,7 @@ from pipelines.bodies.ast_body import AstOptions
 from pipelines.bodies.audio_transformer_body import AudioTransformerOptions
 from pipelines.bodies.network_options import RANDOM, BodyOptions
 from pipelines.bodies.wav2vec2_body import Wav2vec2Options
-from pipelines.extras.finetune import BODY_OPTIONS, GptOptions
+from pipelines.plugins.finetune import BODY_OPTIONS, GptOptions
 from tests.lm.bodies.sounds import AUDIO_TRANSFORMER
 from tests.lm.tiny import TINY, codes_format, random_codes
 from tests.pipelines.tiny import AUDIO, save_run, sweep

@@ -45,7 +45,7 @@ from pipelines.methods.methods_table import METHODS
 from pipelines.stages.codebooks import frame_sample
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_names, waveforms
 from pipelines.store.stage import Session
-from pipelines.store.store import CURVE, Entry
+from pipelines.store.store import CURVE, CachedArtifact
 from pipelines.store.stored_features import FEATURES, SCORES
 from tests.lm.bodies.sounds import SMALL, TARGETS
 from tests.pipelines.tiny import AUDIO, reading_of, silent_session, write_clip
@@ -118,11 +118,13 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Clips:
 
 
 @pytest.fixture(scope="module")
-def sample(session: Session, corpus: Clips) -> Entry:
+def sample(session: Session, corpus: Clips) -> CachedArtifact:
     return frame_sample(session, corpus, AUDIO, CONV.tokenizer)
 
 
-def network_of(of: str, session: Session, corpus: Clips, sample: Entry, vectors: VectorConfig | None = None) -> Any:
+def network_of(
+    of: str, session: Session, corpus: Clips, sample: CachedArtifact, vectors: VectorConfig | None = None
+) -> Any:
     """The network, and what reads the recordings for it."""
     reading = reading_of(session, corpus, vectors or VectorConfig())
     made: Network
@@ -138,17 +140,17 @@ def network_of(of: str, session: Session, corpus: Clips, sample: Entry, vectors:
     return made, reading
 
 
-def data_of(of: str, session: Session, clips: Clips, sample: Entry) -> Entry:
+def data_of(of: str, session: Session, clips: Clips, sample: CachedArtifact) -> CachedArtifact:
     if of == "conv":
         return spectrograms(session, clips, AUDIO, sample)
     return filter_banks(session, clips) if of == "ast" else waveforms(session, clips, RATE)
 
 
-def heard_of(of: str, session: Session, clips: Clips, sample: Entry) -> AugmentedInputs:
-    return AugmentedInputs(entry=data_of(of, session, clips, sample))
+def heard_of(of: str, session: Session, clips: Clips, sample: CachedArtifact) -> AugmentedInputs:
+    return AugmentedInputs(artifact=data_of(of, session, clips, sample))
 
 
-def inputs_of(of: str, view: View, root: Path, sample: Entry) -> Tensor:
+def inputs_of(of: str, view: View, root: Path, sample: CachedArtifact) -> Tensor:
     """What a network reads of a whole recording."""
     if of == "ast":  # filter banks, padded with silence to whole patches
         samples = view.samples(root, 16_000)
@@ -171,12 +173,12 @@ def pieces_of(of: str, inputs: Tensor) -> Sequence[Tensor]:
 
 @pytest.mark.parametrize(("of", "atol"), [("conv", 5e-3), ("ast", 2e-3)])
 def test_inputs_of_train_and_validation_lie_on_disk(
-    of: str, atol: float, session: Session, corpus: Clips, sample: Entry
+    of: str, atol: float, session: Session, corpus: Clips, sample: CachedArtifact
 ) -> None:
-    entry, given, training = data_of(of, session, corpus, sample), AUDIOSET_STATISTICS, list[Tensor]()
+    artifact, given, training = data_of(of, session, corpus, sample), AUDIOSET_STATISTICS, list[Tensor]()
     for split in TRAINED_ON:
-        stored, clips = stored_clips(entry, split), corpus.of(split)
-        assert stored_names(entry, split) == [clip.path for clip in clips]
+        stored, clips = stored_clips(artifact, split), corpus.of(split)
+        assert stored_names(artifact, split) == [clip.path for clip in clips]
         assert stored.sources[0].dtype == np.float16
         for row, clip in enumerate(clips):
             wanted = inputs_of(of, View(clip), corpus.root, sample)
@@ -186,18 +188,20 @@ def test_inputs_of_train_and_validation_lie_on_disk(
     if of == "ast":
         frames = torch.cat(training)
         measured = {"mean": float(frames.mean()), "std": float(frames.std())}
-        assert entry.read_json("statistics.json") == pytest.approx(measured, rel=1e-4)
+        assert artifact.read_json("statistics.json") == pytest.approx(measured, rel=1e-4)
     else:
-        assert torch.equal(stored_std(entry), frame_statistics(sample.folder)[1])
+        assert torch.equal(stored_std(artifact), frame_statistics(sample.folder)[1])
 
 
-def test_copies_are_those_of_the_sound_that_the_tokenizer_hears(session: Session, corpus: Clips, sample: Entry) -> None:
+def test_copies_are_those_of_the_sound_that_the_tokenizer_hears(
+    session: Session, corpus: Clips, sample: CachedArtifact
+) -> None:
     views = InputAugmentationConfig(changed=0.5, noise_snr=(0.0, 10.0), max_tilt=3.0, max_reverberation=0.1)
     numbers = range(2)
     copies = [changed_spectrograms(session, corpus, AUDIO, sample, views.of_copies, number) for number in numbers]
-    plain = AugmentedInputs(entry=data_of("conv", session, corpus, sample))
+    plain = AugmentedInputs(artifact=data_of("conv", session, corpus, sample))
     heard = replace(plain, copies=tuple(copies), changed=0.5)
-    assert (plain.key, heard.of("validation").copies) == (plain.entry, None)
+    assert (plain.key, heard.of("validation").copies) == (plain.artifact, None)
     train = heard.of("train")
     assert train.copies is not None
     for number, clip in product(numbers, range(len(corpus.of("train")))):
@@ -210,18 +214,18 @@ def test_copies_are_those_of_the_sound_that_the_tokenizer_hears(session: Session
     ranged = InputAugmentationConfig(
         changed=0.5, dynamic_ranges=(22.0, 50.0)
     )  # whose log-mel lacks the last, begun hop
-    entry = changed_spectrograms(session, corpus, AUDIO, sample, ranged.of_copies, 0)
+    artifact = changed_spectrograms(session, corpus, AUDIO, sample, ranged.of_copies, 0)
     for own, clip in zip(range(len(train)), corpus.of("train"), strict=False):
         end = inputs_of("conv", View(clip), corpus.root, sample)[-1:]
         left = len(train.clip(own)) - len(inputs_of("conv", ranged.of_copies.input_of(clip, 0), corpus.root, sample))
         assert left in (0, 1)
-        last = replace(train, sources=stored_clips(entry, "train").sources).clip(own)[-1:]
+        last = replace(train, sources=stored_clips(artifact, "train").sources).clip(own)[-1:]
         assert not left or np.allclose(last, end, atol=2e-2)
     network, reading = network_of("conv", session, corpus, sample)
     keys = {network.train(reading, each, (*LABELS,)).key for each in (plain, heard, replace(heard, changed=0.9))}
     assert len(keys) == 3
     made = [simclr(session, each, [each], CONV.baselines) for each in (plain, heard)]
-    first, second = [(entry.folder / "model.safetensors").read_bytes() for entry in made]
+    first, second = [(artifact.folder / "model.safetensors").read_bytes() for artifact in made]
     assert first != second
 
 
@@ -237,7 +241,7 @@ NAMES = {
     [("conv", 1, 1e-4), ("conv", 3, 1e-2), ("ast", 1, 1e-3), ("audio_transformer", 3, 1e-4)],
 )
 def test_features_are_the_pools_of_the_layers_over_the_augmentations(
-    of: str, count: int, atol: float, session: Session, corpus: Clips, sample: Entry
+    of: str, count: int, atol: float, session: Session, corpus: Clips, sample: CachedArtifact
 ) -> None:
     """Of the pieces of a recording, no state sees another piece; a vector for the clip has a mean alone."""
     network, reading = network_of(of, session, corpus, sample, VectorConfig(test_time_augmentation=count))
@@ -260,7 +264,9 @@ def test_features_are_the_pools_of_the_layers_over_the_augmentations(
             np.testing.assert_allclose(found[row], np.concatenate(wanted), atol=atol)
 
 
-def test_the_longest_piece_decides_the_number_of_positions(session: Session, corpus: Clips, sample: Entry) -> None:
+def test_the_longest_piece_decides_the_number_of_positions(
+    session: Session, corpus: Clips, sample: CachedArtifact
+) -> None:
     (network, _), data = network_of("ast", session, corpus, sample), heard_of("ast", session, corpus, sample)
     bodies = [network.source(data, longest).body for longest in (30, 1_000)]
     assert [body.positions for body in bodies if isinstance(body, AstBody)] == [2, AST.model.patches]
@@ -268,9 +274,9 @@ def test_the_longest_piece_decides_the_number_of_positions(session: Session, cor
 
 @pytest.mark.parametrize(("of", "last"), [("conv", "block_2"), ("audio_transformer", "layer_2"), ("speech", "layer_3")])
 def test_networks_learn_to_tell_tones_apart_and_again_to_the_same_bytes(
-    of: str, last: str, session: Session, corpus: Clips, sample: Entry, tmp_path: Path
+    of: str, last: str, session: Session, corpus: Clips, sample: CachedArtifact, tmp_path: Path
 ) -> None:
-    made = list[Entry]()
+    made = list[CachedArtifact]()
     for own in (silent_session(tmp_path / "first"), silent_session(tmp_path / "second")):
         network, reading = network_of(of, own, corpus, sample, VectorConfig(layers=("last",), poolings=("max",)))
         made.append(network.train(reading, heard_of(of, own, corpus, sample), (*LABELS,)))
@@ -296,7 +302,7 @@ def test_networks_learn_to_tell_tones_apart_and_again_to_the_same_bytes(
 
 
 def test_labels_of_test_clips_are_not_used_and_clips_without_label_decide_the_entry(
-    session: Session, corpus: Clips, sample: Entry
+    session: Session, corpus: Clips, sample: CachedArtifact
 ) -> None:
     """The same labels in the same order, of other clips."""
     data = heard_of("conv", session, corpus, sample)
@@ -312,16 +318,16 @@ def test_labels_of_test_clips_are_not_used_and_clips_without_label_decide_the_en
     assert len({key(), key(one), key(other)}) == 3
 
 
-def test_several_labels_are_predicted_each_by_itself(session: Session, corpus: Clips, sample: Entry) -> None:
+def test_several_labels_are_predicted_each_by_itself(session: Session, corpus: Clips, sample: CachedArtifact) -> None:
     several = corpus.with_columns(label=[f"{clip.label};sounds" for clip in corpus.clips])
     network, reading = network_of("conv", session, several, sample)
-    entry = network.train(reading, heard_of("conv", session, corpus, sample), (*LABELS, "sounds"), ";")
-    scores = load_file(network.features(reading, "supervised", entry).folder / SCORES)["scores"]
+    artifact = network.train(reading, heard_of("conv", session, corpus, sample), (*LABELS, "sounds"), ";")
+    scores = load_file(network.features(reading, "supervised", artifact).folder / SCORES)["scores"]
     assert scores.shape == (len(corpus.clips), 3)
     assert (scores[:, 2] > 0.5).all()
 
 
-def pretrained(of: str, session: Session, sample: Entry, *clips: Clips) -> Entry:
+def pretrained(of: str, session: Session, sample: CachedArtifact, *clips: Clips) -> CachedArtifact:
     if of == "conv":
         heard, *others = (heard_of(of, session, each, sample) for each in clips)
         return simclr(session, heard, others, CONV.baselines)
@@ -331,7 +337,7 @@ def pretrained(of: str, session: Session, sample: Entry, *clips: Clips) -> Entry
 
 @pytest.mark.parametrize("of", ["conv", "speech"])
 def test_clips_of_which_nothing_is_known_are_a_part_of_pre_training(
-    of: str, session: Session, corpus: Clips, sample: Entry, tmp_path: Path
+    of: str, session: Session, corpus: Clips, sample: CachedArtifact, tmp_path: Path
 ) -> None:
     """Two folders are one folder with the clips of both, and one seed gives the same bytes again."""
     more = corpus.only("test").with_columns(label=None, split="train")
@@ -339,12 +345,12 @@ def test_clips_of_which_nothing_is_known_are_a_part_of_pre_training(
     made = [pretrained(of, session, sample, corpus, *each) for each in ([], [more], halves)]
     made.append(pretrained(of, silent_session(tmp_path), sample, corpus))
     assert not made[-1].reused
-    assert len({entry.key for entry in made}) == 3
-    own, whole, parts, again = [(entry.folder / "model.safetensors").read_bytes() for entry in made]
+    assert len({artifact.key for artifact in made}) == 3
+    own, whole, parts, again = [(artifact.folder / "model.safetensors").read_bytes() for artifact in made]
     assert own == again != whole == parts
 
 
-def test_simclr_has_weights_of_its_own_and_no_scores(session: Session, corpus: Clips, sample: Entry) -> None:
+def test_simclr_has_weights_of_its_own_and_no_scores(session: Session, corpus: Clips, sample: CachedArtifact) -> None:
     trained, (random, reading) = (
         pretrained("conv", session, sample, corpus),
         network_of("conv", session, corpus, sample),
@@ -364,7 +370,7 @@ def test_the_untrained_network_is_the_one_that_pre_training_begins_with(session:
         random_wav2vec2(session, SPEECH, sample_rate=RATE),
         *(wav2vec2(session, data, each, sample_rate=RATE) for each in (replace(SPEECH, pretraining=still), SPEECH)),
     )
-    random, begun, trained = (load_file(entry.folder / "model.safetensors") for entry in made)
+    random, begun, trained = (load_file(artifact.folder / "model.safetensors") for artifact in made)
     assert begun.keys() == random.keys()
     for name, values in random.items():
         np.testing.assert_allclose(begun[name], values, atol=1e-7, err_msg=name)

@@ -20,11 +20,11 @@ from lm.probing.probe import FittedProbe
 from pipelines.jobs.run_chain import require_own_parts, write_probe
 from pipelines.jobs.run_rules import run_settings
 from pipelines.results.run_record import gross_error_file, read_results
-from pipelines.store.store import ENTRY, Entry
+from pipelines.store.store import ENTRY, CachedArtifact
 from tests.calling import python
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import SAMPLES
-from tests.pipelines.tiny_chain import PROCESSES, called_at_once, composed, entries, make_one, refusal, run
+from tests.pipelines.tiny_chain import PROCESSES, artifacts, called_at_once, composed, make_one, refusal, run
 from tokenizer.parquet import read_codes
 from vocoder.kinds import COMPARED_SYNTHESIS
 from wordless.audio.recordings.manifest import Clips, Split, read_manifest
@@ -81,7 +81,7 @@ def test_a_run_leaves_its_report_every_figure_and_how_to_make_them_again(finishe
     assert {(stage, name) for stage, names in NAMES.items() for name in names.split()} <= {
         (row["stage"], row["name"]) for row in rows
     }
-    assert {row["artifact"] for row in rows} <= {entry.name for entry in entries(finished_run.store)}
+    assert {row["artifact"] for row in rows} <= {artifact.name for artifact in artifacts(finished_run.store)}
     assert all(math.isfinite(row["value"]) for row in rows)
     assert shlex.split(source["command"]) == ["wordless", "run", *finished_run.words]
     assert source["parameters"].keys() == {"autoencoder", "code_decoder", "lm", "vocoder"}
@@ -173,7 +173,7 @@ def test_another_codebook_size_shares_the_autoencoder_and_a_folder_holds_its_own
 
 
 def counts(store: Path) -> dict[str, int]:
-    return dict(Counter(entry.parent.name for entry in entries(store)))
+    return dict(Counter(artifact.parent.name for artifact in artifacts(store)))
 
 
 def test_an_option_of_the_language_model_trains_no_vocoder(finished_run: FinishedRun, tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_a_probe_says_how_its_clips_were_trimmed(
         for place in finished_run.store.glob("probed/*/")
         if json.loads((place / "probe.json").read_text())["of"] == "gpt"
     )
-    made = {"probed_gpt": Entry(stage="probed", key=probe.name, place=probe, reused=True)}
+    made = {"probed_gpt": CachedArtifact(stage="probed", key=probe.name, place=probe, reused=True)}
     clips = read_manifest(finished_run.folder / "manifest.tsv", tmp_path).clips
     manifest = Clips.from_rows(tmp_path, (replace(clip, **changes) for clip in clips))  # type: ignore[arg-type]  # fields of a clip
     settings = run_settings(composed(tmp_path, f"corpus.inspection.trim_db={trim_db or 'null'}"))
@@ -313,4 +313,4 @@ def test_the_probe_of_soft_codes_beside_the_layers_is_saved(finished_run: Finish
     assert about.of == tested["gpt_similarities"].candidate
     candidate = about.of.partition(":")[0]  # validation chooses among the two
     assert candidate in ("gpt_similarities/all_layers", "gpt_similarities/all_layers_with_input")
-    assert about.recipe.readout == "similarities"
+    assert about.cache_key.readout == "similarities"

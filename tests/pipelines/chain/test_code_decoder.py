@@ -114,8 +114,8 @@ def test_a_start_with_another_decoder_has_the_same_codes(finished_run: FinishedR
     assert one["code_decoder"].key != other["code_decoder"].key
     assert len({each["vocoder"].key for each in made}) == 3  # without a decoder they are the same
     assert "code_decoder" not in alone
-    for entries, gain in ((one, 0.5), (other, 2.5)):
-        sounding = Tokenizer.from_pretrained(entries["code_decoder"].folder)
+    for artifacts, gain in ((one, 0.5), (other, 2.5)):
+        sounding = Tokenizer.from_pretrained(artifacts["code_decoder"].folder)
         assert (sounding.reach, sounding.gain, sounding.alone_gain) == (3, gain, 1.5)
     without = Tokenizer.from_pretrained(alone["tokenizer"].folder)
     assert (without.reach, without.gain, without.alone_gain) == (0, 1.5, None)

@@ -10,10 +10,10 @@ import pytest
 
 from lm.lm_options import POOLINGS
 from pipelines.chain import method_vectors
-from pipelines.chain.study import Study
+from pipelines.chain.trial import Trial
 from pipelines.methods.method import Method
 from pipelines.stages.features import frame_features
-from pipelines.store.store import Entry
+from pipelines.store.store import CachedArtifact
 from pipelines.store.stored_features import FEATURES, StoredFeatures
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import make_one
@@ -28,9 +28,9 @@ AST = (
 )
 
 
-def records(made: Mapping[str, Entry]) -> dict[str, Any]:
+def records(made: Mapping[str, CachedArtifact]) -> dict[str, Any]:
     """What the probe of each method has recorded."""
-    probes = [entry.read_json("probe.json") for name, entry in made.items() if name.startswith("probed_")]
+    probes = [artifact.read_json("probe.json") for name, artifact in made.items() if name.startswith("probed_")]
     return {row["of"]: row for row in probes}
 
 
@@ -52,7 +52,7 @@ def test_baselines_are_the_same_for_all_patches_and_seeds_of_their_sample(
     words = ("stages=[probe]", f"compare.methods=[{','.join(baselines)},bottleneck]", "probe.learning_curve=[]")
     patches = ("tokenizer.patch.frames=3", "tokenizer.sample_patches=400")
     first, second = (make_one(finished_run.manifest, tmp_path, *words, *more) for more in ((), patches))
-    same = {name for name, entry in first.items() if entry.key == second[name].key}
+    same = {name for name, artifact in first.items() if artifact.key == second[name].key}
     networks = ("spectrograms", "simclr", "supervised", "pitches")
     assert same == {
         *networks,
@@ -82,7 +82,7 @@ def test_targets_without_a_network_and_methods_side_by_side_are_probed_and_share
     np.testing.assert_allclose(bags.sum(1), 1, rtol=1e-5)
     of_layers = {of: read_json(first[of].folder / "config.json")["shape"] for of in ("gpt_read", "gpt_window")}
     assert [of_layers[of]["streams"] for of in ("gpt_read", "gpt_window")] == [2, 1]  # two bands, one window
-    reused = {name for name, entry in first.items() if entry.key == second[name].key}
+    reused = {name for name, artifact in first.items() if artifact.key == second[name].key}
     networks = {f"{name}{more}" for name in ("simclr", "supervised") for more in ("", "_features")}
     probes = {"probed_simclr", "probed_supervised", "random_conv_features", "log_mel_features"}
     assert reused >= {"spectrograms", *networks, *probes}
@@ -93,9 +93,9 @@ def _samples(samples: FloatArray) -> FloatArray:
     return samples[:, None]
 
 
-def _copied(study: Study, method: Method) -> Entry:
+def _copied(trial: Trial, method: Method) -> CachedArtifact:
     """Make features under the name of another method, as a copied function does."""
-    return frame_features(study, partial(_samples), method="mfcc")
+    return frame_features(trial, partial(_samples), method="mfcc")
 
 
 def test_features_with_the_name_of_another_method_are_refused(

@@ -15,7 +15,7 @@ SENTENCES = ("embedded.words=null", "embedded.repetitions=null", "embedded.voice
 
 def costs(*words: str) -> dict[str, tuple[int, float]]:
     settings = run_settings(composed(Path("store"), *SENTENCES, "zerospeech.voices=4", *words))
-    return expected_costs(settings, CLIPS, parts=1)
+    return expected_costs(settings, CLIPS, trials=1)
 
 
 def test_each_stage_that_takes_long_is_expected() -> None:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from lm.model import LanguageModel
-from pipelines.extras.zerospeech import ZerospeechConfig
-from pipelines.extras.zerospeech.pair_probe import (
+from pipelines.jobs.run_rules import run_settings
+from pipelines.plugins.zerospeech import ZerospeechConfig
+from pipelines.plugins.zerospeech.pair_probe import (
     PAIR_METHODS,
     JudgedUtterance,
     can_probe,
@@ -19,10 +20,9 @@ from pipelines.extras.zerospeech.pair_probe import (
     pair_probe_rows,
     probe_pairs,
 )
-from pipelines.extras.zerospeech.sound_pairs import CHANGES, JoinedSound, consistency_pairs
-from pipelines.extras.zerospeech.utterance_pairs import asked_pairs
-from pipelines.extras.zerospeech.word_tests import MODELS, PASTS, item_accuracies, item_figures, word_scores
-from pipelines.jobs.run_rules import run_settings
+from pipelines.plugins.zerospeech.sound_pairs import CHANGES, JoinedSound, consistency_pairs
+from pipelines.plugins.zerospeech.utterance_pairs import asked_pairs
+from pipelines.plugins.zerospeech.word_tests import MODELS, PASTS, item_accuracies, item_figures, word_scores
 from pipelines.results.run_record import Row, read_results, where
 from tests.lm.reference import accuracy_of_item
 from tests.pipelines.conftest import FinishedRun

@@ -13,23 +13,23 @@ import torch
 
 from pipelines.chain.chain import first_marked
 from pipelines.jobs.run_rules import run_settings
-from pipelines.store.store import Entry
+from pipelines.store.store import CachedArtifact
 from tests.killing import Call, call
 from tests.pipelines.tiny_chain import TINY, composed, stored
 from wordless.base.messages import InputError
 
 
 def test_an_entry_counts_as_made_in_its_first_place_alone() -> None:
-    def entry(folder: str, *, reused: bool = False) -> Entry:
-        return Entry(stage="tokenizer", key=folder, place=Path(folder), reused=reused)
+    def artifact(folder: str, *, reused: bool = False) -> CachedArtifact:
+        return CachedArtifact(stage="tokenizer", key=folder, place=Path(folder), reused=reused)
 
     made = {
-        ("a", 0): {"one": entry("a"), "two": entry("a", reused=True)},
-        ("b", 0): {"one": entry("a"), "two": entry("b", reused=True)},
-        ("c", 0): {"one": entry("c"), "two": entry("d", reused=True)},
+        ("a", 0): {"one": artifact("a"), "two": artifact("a", reused=True)},
+        ("b", 0): {"one": artifact("a"), "two": artifact("b", reused=True)},
+        ("c", 0): {"one": artifact("c"), "two": artifact("d", reused=True)},
     }
     ordered = first_marked(made).items()
-    found = [(key, name) for key, entries in ordered for name, each in entries.items() if not each.reused]
+    found = [(key, name) for key, artifacts in ordered for name, each in artifacts.items() if not each.reused]
     assert found == [(("a", 0), "one"), (("c", 0), "one")]
 
 
@@ -79,9 +79,9 @@ def test_an_error_of_a_fold_ends_the_run_in_one_line(one_after_the_other: Callab
     damaged = min(tmp_path.glob("store/codes/*/*.parquet"))
     damaged.write_bytes(b"damaged")
     kept = damaged.parent.name
-    for entry in tmp_path.glob("store/codes/*/"):
-        if entry.name != kept:  # so that the other fold has something to do
-            shutil.rmtree(entry)
+    for artifact in tmp_path.glob("store/codes/*/"):
+        if artifact.name != kept:  # so that the other fold has something to do
+            shutil.rmtree(artifact)
     done = call("run", *words(tmp_path, *OF_FOLDS, "parallel=2"), place=tmp_path)
     assert done.code == 2, done.told
     assert f"wordless run: {damaged} " in done.told

@@ -9,7 +9,7 @@ import pytest
 from torch import Tensor
 
 from pipelines.methods.methods_table import METHODS, SIMILARITIES
-from pipelines.store.store import Entry
+from pipelines.store.store import CachedArtifact
 from pipelines.store.stored_features import FEATURES, StoredFeatures
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import make_one
@@ -33,7 +33,7 @@ def moved_within_cells(bottlenecks: Tensor, tokenizer: Tokenizer) -> Tensor:
     return nearest + 0.5 * (bottlenecks - nearest)
 
 
-def features_of(made: Mapping[str, Entry], method: str) -> dict[str, np.ndarray]:
+def features_of(made: Mapping[str, CachedArtifact], method: str) -> dict[str, np.ndarray]:
     return dict(StoredFeatures.of(made[f"{method}_features"].folder / FEATURES, method))
 
 

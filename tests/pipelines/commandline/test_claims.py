@@ -87,7 +87,7 @@ def test_other_ranks_write_into_no_run_folder_but_a_pod_with_a_rank_does(project
 
 
 def test_a_refused_run_leaves_no_folder_and_one_that_fails_later_keeps_it(project: Path) -> None:
-    """Entries of the store that only this run uses would else count as unused."""
+    """Artifacts of the store that only this run uses would else count as unused."""
     assert tried(project, "wish=refuse")[0] == 2
     assert not (project / "runs").exists()
     assert tried(project, "wish=fail") == (2, "wordless try: the training fails\n")

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from lm.lm_options import CodeSampling
 from lm.probing.probe import FittedProbe, ProbeDescription, ProbeNetwork, VectorRecipe
 from lm.probing.vectors import bags_of_codes
-from pipelines.extras.demo import DemoConfig
-from pipelines.extras.demo.answers import MISSING_PARTS, Analysis, DemoAnswers, mel_ticks, missing_parts, prompt_of
 from pipelines.jobs.speaking import ModelsOfRun
+from pipelines.plugins.demo import DemoConfig
+from pipelines.plugins.demo.answers import MISSING_PARTS, Analysis, DemoAnswers, mel_ticks, missing_parts, prompt_of
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import GPT, save_run, save_tokenizer, sweep
 from tokenizer.encoder import soft_codes

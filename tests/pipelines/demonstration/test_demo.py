@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.extras.demo.server import LocalRequestsOnly, Message, Receive, Send
+from pipelines.plugins.demo.server import LocalRequestsOnly, Message, Receive, Send
 from tests.calling import demo, python
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.demonstration.test_answers import options
@@ -169,7 +169,7 @@ def test_a_page_opens_with_a_sound_of_the_run_and_asks_nothing_of_another_machin
     WebDriverWait(browser, PATIENCE).until(lambda each: each.find_elements("css selector", "#drawing svg"))
     codes = browser.execute_script("return document.querySelector('#codes textarea').value")
     assert all(code.isdigit() for code in codes.split())
-    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    messages = [json.loads(artifact["message"])["message"] for artifact in browser.get_log("performance")]
     asked = {each["params"]["request"]["url"] for each in messages if each["method"] == "Network.requestWillBeSent"}
     assert len(asked) > 10
     assert {each for each in asked if not each.startswith((url, "data:", f"blob:{url}", "chrome:", "about:"))} == set()

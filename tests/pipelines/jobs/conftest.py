@@ -12,8 +12,8 @@ import soundfile
 from pipelines.commandline.command import perform
 from pipelines.commandline.command_words import prepare
 from pipelines.commands import COMMANDS
-from pipelines.extras.finetune import finetune_settings
-from pipelines.extras.finetune.finetune_body import finetune_body
+from pipelines.plugins.finetune import finetune_settings
+from pipelines.plugins.finetune.finetune_body import finetune_body
 from tests.calling import index
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import config_of, run

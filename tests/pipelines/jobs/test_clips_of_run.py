@@ -15,7 +15,7 @@ from pipelines.jobs.clips_of_run import find_corpus, read_corpus
 from pipelines.settings.run_settings import CorpusCommand
 from pipelines.store.store import StoreConfig
 from tests.pipelines.tiny import corpus_of
-from tests.pipelines.tiny_chain import CHECKPOINTS, OWN, called, called_at_once, entries, refusal
+from tests.pipelines.tiny_chain import CHECKPOINTS, OWN, artifacts, called, called_at_once, refusal
 from tests.rejected import read_rejected
 from tests.wordless.audio.recordings.packed_files import save_splits, takes, write_parquet
 from wordless.audio.audio_options import SpectrogramConfig
@@ -56,7 +56,7 @@ def test_a_run_in_the_folder_of_its_recordings_reuses_all_and_other_recordings_d
     assert again.returncode == 0
     assert "2 folders that Wordless wrote left out" in again.stderr
     assert "computing" not in again.stderr
-    assert len({*entries(root / "store")}) == len(re.findall(r"^reused", again.stderr, re.MULTILINE))
+    assert len({*artifacts(root / "store")}) == len(re.findall(r"^reused", again.stderr, re.MULTILINE))
 
     soundfile.write(root / "7.wav", rng.uniform(-0.5, 0.5, 4000), 8000)
     (root / "6.wav").unlink()
@@ -187,7 +187,7 @@ def test_a_run_makes_codes_of_a_data_set_offline_and_lists_what_it_cannot_use(tm
     assert [Path(each.path).name for each in read_rejected(folder / "rejected.tsv")] == ["clip_22.wav", "clip_23.wav"]
     told = json.loads((folder / "results.json").read_text())["corpus"]
     assert (told["name"], told["labels"], len(told["rejected"])) == ("d", {"high": 11, "low": 11}, 2)
-    assert {entry.parent.name for entry in entries(tmp_path / "s")} >= {"tokenizer", "codes"}
+    assert {artifact.parent.name for artifact in artifacts(tmp_path / "s")} >= {"tokenizer", "codes"}
 
 
 @pytest.mark.parametrize("word", ["corpus.columns.label=lable", "corpus.root=here"])

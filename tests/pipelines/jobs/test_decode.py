@@ -69,14 +69,14 @@ def test_finished_sounds_are_kept_and_others_are_not_mixed_with_them(
     call: Calling, run_folder: Path, parquet: Path, tmp_path: Path
 ) -> None:
     whole = sounds(call("decode", "out", input=parquet))
-    (entry,) = (tmp_path / "store/sounds").glob("?" * 16)
-    entry.rename(partial := entry.with_suffix(".partial"))  # as a kill leaves it
+    (artifact,) = (tmp_path / "store/sounds").glob("?" * 16)
+    artifact.rename(partial := artifact.with_suffix(".partial"))  # as a kill leaves it
     checkpoints_of(partial).mkdir()
     note_finished(partial / "00000000.wav")
     kept = (partial / "00000000.wav").stat().st_mtime_ns
     assert sounds(call("decode", "again", input=parquet)) == whole
-    assert (entry / "00000000.wav").stat().st_mtime_ns == kept
-    assert (entry / "00000001.wav").stat().st_mtime_ns > kept
+    assert (artifact / "00000000.wav").stat().st_mtime_ns == kept
+    assert (artifact / "00000001.wav").stat().st_mtime_ns > kept
     shutil.copytree(run_folder, louder := tmp_path / "louder")
     config = json.loads((louder / "tokenizer/config.json").read_text())
     (louder / "tokenizer/config.json").write_text(json.dumps({**config, "gain": config["gain"] + 6}))

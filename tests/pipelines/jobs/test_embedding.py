@@ -15,7 +15,7 @@ from pipelines.store.store import SYNTHESISED
 from pipelines.store.stored_features import FEATURES, StoredFeatures
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.jobs.conftest import Calling
-from tests.pipelines.tiny_chain import entries
+from tests.pipelines.tiny_chain import artifacts
 from tests.rejected import read_rejected
 from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, textgrid_text, write_recording
 from wordless.audio.recordings.manifest import read_manifest
@@ -37,7 +37,7 @@ def test_the_vectors_are_those_that_the_probe_of_the_run_read(
     run = finished_run.folder
     vectors, chosen = embedded(model=run, input=finished_run.manifest.root), FittedProbe.from_pretrained(run / "probe")
     assert {path.name for path in tmp_path.iterdir()} == {"x.npz", "x.npz.account.tsv", "store"}
-    (folder,) = (folder for folder in entries(finished_run.store) if folder.parent.name == "gpt_features")
+    (folder,) = (folder for folder in artifacts(finished_run.store) if folder.parent.name == "gpt_features")
     (own,) = vectors.ordered([clip.name for clip in finished_run.manifest.clips]).values()
     assert [f"gpt/{name}" for name in vectors.arrays] == [chosen.description.of]
     np.testing.assert_array_equal(own, StoredFeatures.of(folder / FEATURES)[chosen.description.of])
@@ -158,7 +158,7 @@ def test_the_gpt_of_a_run_that_reads_sound_embeds_as_its_probes_read(
     run, options = sound_run / "run", {"method": method, "layer": layer, "pooling": "thirds"}
     found = embedded(model=run, input=run / "manifest.tsv", root=corpus, **options)
     stages = (f"{method}_features", f"{input}_features")
-    folders = {folder.parent.name: folder / FEATURES for folder in entries(sound_run / "store")}
+    folders = {folder.parent.name: folder / FEATURES for folder in artifacts(sound_run / "store")}
     of, inputs = (StoredFeatures.of(folders[stage]) for stage in stages)
     stored = of.with_input(inputs)[f"{method}/{layer}:thirds"]
     names = [clip.name for clip in read_manifest(run / "manifest.tsv", corpus).clips]

@@ -79,15 +79,15 @@ def test_a_file_of_any_name_is_encoded_once_for_all_formats_and_again_when_its_s
         soundfile.write(file, gain * sound, rate, format="WAV")
         os.utime(file, (1e9, 1e9))
 
-    def entries() -> int:
+    def artifacts() -> int:
         return len([*(tmp_path / "store/encoded").glob("?" * 16)])
 
     write(1)
     assert list(codes_at(call("encode", "a.parquet", input=file))) == ["sound.of_the_day"]
-    assert len(call("encode", "a.jsonl", input=file, format="jsonl").read_text().splitlines()) == entries() == 1
+    assert len(call("encode", "a.jsonl", input=file, format="jsonl").read_text().splitlines()) == artifacts() == 1
     write(0.003)
     call("encode", "b.parquet", input=file)
-    assert entries() == 2
+    assert artifacts() == 2
 
 
 def test_annotated_parts_are_rows(call: Calling, run_folder: Path, tmp_path: Path) -> None:
@@ -189,8 +189,8 @@ def test_what_is_set_aside_is_listed_after_a_kill_that_leaves_a_part_of_a_shard(
     shutil.copytree(recordings, folder := tmp_path / "in")
     (folder / "broken.wav").write_bytes(b"RIFF")
     call("encode", "whole.parquet", input=folder)
-    (entry,) = (tmp_path / "store/encoded").glob("?" * 16)
-    entry.rename(partial := entry.with_suffix(".partial"))
+    (artifact,) = (tmp_path / "store/encoded").glob("?" * 16)
+    artifact.rename(partial := artifact.with_suffix(".partial"))
     checkpoints_of(partial).mkdir()
     assert lost in [path.name for path in partial.iterdir()]
     for path in partial.iterdir():

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from pipelines.extras.find import places as job
+from pipelines.plugins.find import places as job
 from tests.pipelines.jobs.conftest import Calling, rows_of
 from tests.rejected import read_rejected
 from tests.wordless.audio.recordings.annotations.annotated_files import audacity

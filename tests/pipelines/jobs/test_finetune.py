@@ -10,7 +10,7 @@ import pytest
 from lm.bodies.audio_transformer import AudioTransformerBody, AudioTransformerConfig
 from lm.finetuned import FineTunedModel, create_network, create_task
 from lm.finetuning import ClassificationOptions
-from pipelines.extras.finetune import finetune_settings
+from pipelines.plugins.finetune import finetune_settings
 from pipelines.store.claims import hold
 from pipelines.store.run_parts import JOB
 from tests.pipelines.jobs.conftest import PITCHES, Finetuned, composed, fine_tune, rows_of, write_tone, write_tones

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.extras.find import places
-from pipelines.extras.find.places import find_matches, time_warp, unit_frames
+from pipelines.plugins.find import places
+from pipelines.plugins.find.places import find_matches, time_warp, unit_frames
 from tests.reference import cheapest_paths
 from wordless.base.arrays import FloatArray
 

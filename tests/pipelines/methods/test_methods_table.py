@@ -19,7 +19,7 @@ from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.features import COEFFICIENTS, chroma_frames, mfcc_frames
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import sweep
-from tests.pipelines.tiny_chain import called_at_once, composed, entries, refusal
+from tests.pipelines.tiny_chain import artifacts, called_at_once, composed, refusal
 from wordless.base.messages import InputError
 
 RATES = ("tokenizer.rates=[16,8,4,2]", "lm.gpt.layers=4")
@@ -126,7 +126,7 @@ def test_missing_clips_are_refused_before_anything_is_trained(finished_run: Fini
     file = brought(finished_run, tmp_path / "mine.npz", drop=2)
     words = (f"store.root={tmp_path / 'store'}", f"compare.features={{mine: {file}}}")
     assert "mine.npz" in refusal(called_at_once(tmp_path, *finished_run.words, *WORDS, *words))
-    assert not list(entries(tmp_path / "store"))
+    assert not list(artifacts(tmp_path / "store"))
 
 
 OPTIONS = {"sample_rate": 8000, "window_length": 200, "hop_length": 80}

@@ -110,7 +110,7 @@ def results(clips: int = 2) -> dict[str, Any]:
     }
 
 
-def study(**changes: Any) -> dict[str, Any]:
+def trial(**changes: Any) -> dict[str, Any]:
     """The results of a run over several folds, which have no codebook, language model and sounds in common."""
     kept = {name: value for name, value in results().items() if name in ("corpus", "stages", "provenance")}
     example = comparison_example()
@@ -343,19 +343,19 @@ def test_what_a_run_did_not_make_is_left_out(tmp_path: Path, only: str) -> None:
 
 
 def test_a_study_leaves_out_what_folds_do_not_share_and_needs_no_gpt(tmp_path: Path) -> None:
-    page = page_of(tmp_path, study())
+    page = page_of(tmp_path, trial())
     assert says(page.text, "leave one group out", "5 folds", "george", "theo")
     assert "gpt/layer_1:mean (clipped at 2) (3×)" in page.text
     assert says(page.text, "differ by more than 20 %", "SimCLR 0.75 times")
     assert says(page.text, "tokenizer 10.0 s", "SimCLR", "0.75")
-    equal = study(costs={"lm": {"lm": 100.0}, "simclr": {"simclr": 85.0}})
+    equal = trial(costs={"lm": {"lm": 100.0}, "simclr": {"simclr": 85.0}})
     assert "differ by more than 20 %" not in page_of(tmp_path, equal).text
     sections = [str(attributes["id"]) for attributes in page.named("section")]
     assert sections == ["probes", "corpus", "stages", "reproduce"]
     assert [str(attributes["href"]) for attributes in page.named("a")] == [f"#{section}" for section in sections]
     assert len(page.named("svg")) == 7  # methods, layers, few labels, groups, confusions, two trainings
     rows = [row for row in comparison_example().rows() if row.of != "gpt" and row.share is None]
-    page = page_of(tmp_path, study(trainings={}, confusion={}, figures=frame(rows)))
+    page = page_of(tmp_path, trial(trainings={}, confusion={}, figures=frame(rows)))
     assert "The GPT" not in page.text
     assert "supervised CNN" in page.text
 
@@ -363,7 +363,7 @@ def test_a_study_leaves_out_what_folds_do_not_share_and_needs_no_gpt(tmp_path: P
 def test_every_fold_and_seed_has_a_row(tmp_path: Path) -> None:
     example = comparison_example(["a", "b", "c"], seeds=2)
     rows = [replace(row, layer=None, pooling=f"{row.fold}{row.seed}") if row.fold else row for row in example.rows()]
-    page = page_of(tmp_path, study() | {"comparison": replace(example, figures=frame(rows))})
+    page = page_of(tmp_path, trial() | {"comparison": replace(example, figures=frame(rows))})
     assert all(f"gpt:{fold}{seed}" in page.text for fold in "abc" for seed in (0, 1))
     assert all(f"{example.means(of, 'fold')['b']:.1%}".replace("%", " %") in page.text for of in example.methods)
 
@@ -374,7 +374,7 @@ def test_several_labels_have_no_guess_and_no_confusions(tmp_path: Path) -> None:
         for row in comparison_example().rows()
         if row.group is None and row.name != "mean_average_precision"
     ]
-    page = page_of(tmp_path, study(metric="mean_average_precision", confusion={}, guessing=None, figures=frame(rows)))
+    page = page_of(tmp_path, trial(metric="mean_average_precision", confusion={}, guessing=None, figures=frame(rows)))
     assert "test mean average precision" in page.text
     assert "guess" not in page.text
     labels = " ".join(str(chart["aria-label"]) for chart in page.named("svg"))
@@ -401,14 +401,14 @@ def test_a_sentence_of_each_reference_says_better_or_worse_where_the_interval_do
     rows: list[Row], told: list[tuple[str, ...]], tmp_path: Path
 ) -> None:
     kept = [row for row in comparison_example().rows() if row.name != "difference"]
-    content = study(references=[row.of for row in rows], figures=frame([*kept, *rows]), trainings={}, confusion={})
+    content = trial(references=[row.of for row in rows], figures=frame([*kept, *rows]), trainings={}, confusion={})
     write_report(run_folder(tmp_path, content))
     found = [Page(each).text for each in re.findall('<p class="finding">(.*?)</p>', read(tmp_path / "report.html"))]
     assert all(says(sentence, *words) for sentence, words in zip(found, told, strict=True))
 
 
 def test_the_strongest_rivals_stand_first_in_the_page_and_at_the_end_of_a_run(tmp_path: Path) -> None:
-    folder = run_folder(tmp_path, study())
+    folder = run_folder(tmp_path, trial())
     record = read_results(folder)
     found = record["comparison"]
     values = {of: found.value(of) or 0.0 for of in found.methods}
@@ -429,7 +429,7 @@ def test_the_strongest_rivals_stand_first_in_the_page_and_at_the_end_of_a_run(tm
 def test_a_difference_whose_interval_includes_0_is_no_card(tmp_path: Path) -> None:
     rows = [row for row in comparison_example().rows() if row.name != "difference"]
     rows += [ahead("supervised_head", -0.2, 0.1), ahead("log_mel", 0.1, 0.3)]
-    page = page_of(tmp_path, study(figures=frame(rows))).text
+    page = page_of(tmp_path, trial(figures=frame(rows))).text
     assert re.findall(r"points over (.*?) [−+]\d", page) == ["log-mel"]
     assert says(page, "interval of the difference, −20.0 to +10.0 points, includes 0")
     assert says(page, "includes 0 between the GPT and supervised CNN, own head")
@@ -446,7 +446,7 @@ def test_figures_with_few_labels_stand_first_where_all_labels_are_too_easy(tmp_p
             probe(of, value, labels=labels, share=labels / 1000, **shared)
             for of, value in (("gpt", gpt), ("log_mel", log_mel))
         ]
-    page = page_of(tmp_path, study(figures=frame(rows))).text
+    page = page_of(tmp_path, trial(figures=frame(rows))).text
     assert says(page, "With 30 labels, a linear probe", "70.0 % (30.0 % to 75.0 %)", "log-mel 60.0 %")
     assert says(page, "another method is above the GPT: log-mel with 10 (50.0 % against 40.0 %)")
     assert says(page, "40.0 % test accuracy of the GPT with 10 labels 50.0 % by log-mel")
@@ -472,11 +472,11 @@ def test_the_headline_is_what_the_gpt_knows_and_codes_alone_do_not(tmp_path: Pat
 
 
 def test_too_few_test_clips_are_warned_of(tmp_path: Path) -> None:
-    page = page_of(tmp_path, study(clips=49, figures=frame(comparison_example().rows(name="accuracy", share=None))))
+    page = page_of(tmp_path, trial(clips=49, figures=frame(comparison_example().rows(name="accuracy", share=None))))
     assert "Warning: 49 test clips: " in page.text
     assert sum(line.startswith("Warning: ") for line in summary(read_results(tmp_path))) == 1
     assert not any(
-        line.startswith("Warning: ") for line in summary(read_results(run_folder(tmp_path, study(clips=50))))
+        line.startswith("Warning: ") for line in summary(read_results(run_folder(tmp_path, trial(clips=50))))
     )
 
 

@@ -15,7 +15,7 @@ from pipelines.results.clip_figures import median
 from pipelines.results.results import gross_pitch_error_clips, listening_record, sound_figures, weak_evaluator
 from pipelines.results.run_record import Row
 from pipelines.stages.listening import CLIPS, GUARD, JUDGED, LISTENING, RECOGNISED, label_task
-from pipelines.store.store import Entry, write_json
+from pipelines.store.store import CachedArtifact, write_json
 from tests.pipelines.tiny import session_of
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 
@@ -30,11 +30,11 @@ def clip(number: int, label: str | None, split: Split = "test") -> Clip:
 MANIFEST = Clips.from_rows(Path(), (clip(number, label) for number, label in enumerate(LABELS)))
 
 
-def entry(root: Path, stage: str, name: str, content: object) -> Entry:
+def artifact(root: Path, stage: str, name: str, content: object) -> CachedArtifact:
     folder = root / stage
     folder.mkdir()
     write_json(folder / name, content)
-    return Entry(stage=stage, key=f"key of {stage}", place=folder, reused=False)
+    return CachedArtifact(stage=stage, key=f"key of {stage}", place=folder, reused=False)
 
 
 KINDS = ("original", "harmonics", "griffin_lim", "wavenet")
@@ -50,7 +50,7 @@ def rows_of(*sounds: object, name: str = "sounds") -> list[dict[str, object]]:
 
 
 @pytest.fixture
-def entries(tmp_path: Path) -> dict[str, Entry]:
+def artifacts(tmp_path: Path) -> dict[str, CachedArtifact]:
     recognised = rows_of(*(dict(zip(KINDS, each, strict=True)) for each in HEARD), name="heard")
     place = {"start": 0.25, "seconds": 1.0, "clip_seconds": 3.0}
     stoi = enumerate(((0.5, 0.4), (None, 0.1), (0.7, 0.5), (None, None)))
@@ -66,15 +66,15 @@ def entries(tmp_path: Path) -> dict[str, Entry]:
     }
     named = {"judge": "probe", "clips": recognised, "said": [{"of": "x"}]}
     return {
-        "recognised": entry(tmp_path, "recognised", RECOGNISED, named),
-        "decoded": entry(tmp_path, "decoded", CLIPS, {"clips": [row | place for row in rows_of(*HEARD)]}),
-        "judged": entry(tmp_path, "judged", JUDGED, {"clips": rows_of(*sounds)}),
-        "listening": entry(tmp_path, "listening", LISTENING, listened),
+        "recognised": artifact(tmp_path, "recognised", RECOGNISED, named),
+        "decoded": artifact(tmp_path, "decoded", CLIPS, {"clips": [row | place for row in rows_of(*HEARD)]}),
+        "judged": artifact(tmp_path, "judged", JUDGED, {"clips": rows_of(*sounds)}),
+        "listening": artifact(tmp_path, "listening", LISTENING, listened),
     }
 
 
-def figures(entries: dict[str, Entry], manifest: Clips = MANIFEST) -> dict[tuple[str, str | None], Row]:
-    return {(row.name, row.subject): row for row in sound_figures(entries, manifest, CONFIG, protocol="official")}
+def figures(artifacts: dict[str, CachedArtifact], manifest: Clips = MANIFEST) -> dict[tuple[str, str | None], Row]:
+    return {(row.name, row.subject): row for row in sound_figures(artifacts, manifest, CONFIG, protocol="official")}
 
 
 def labelled(*labels: str | None) -> Clips:
@@ -82,8 +82,8 @@ def labelled(*labels: str | None) -> Clips:
     return Clips.from_rows(MANIFEST.root, (clip(number, label) for number, label in enumerate(labels)))
 
 
-def test_label_accuracy_is_the_share_of_right_labels(entries: dict[str, Entry]) -> None:
-    found = figures(entries)
+def test_label_accuracy_is_the_share_of_right_labels(artifacts: dict[str, CachedArtifact]) -> None:
+    found = figures(artifacts)
     assert [found["label_accuracy", of].value for of in KINDS] == [1, 0.75, 0.5, 0.75]
     wavenet = found["label_accuracy", "wavenet"]
     assert (wavenet.low or 0) < 0.75 < (wavenet.high or 0) <= 1
@@ -96,18 +96,18 @@ def test_label_accuracy_is_the_share_of_right_labels(entries: dict[str, Entry]) 
     assert (wavenet.protocol, wavenet.split, wavenet.unit) == ("official", "test", "ratio")
 
 
-def test_label_accuracies_are_of_the_labels_that_the_manifest_now_says(entries: dict[str, Entry]) -> None:
+def test_label_accuracies_are_of_the_labels_that_the_manifest_now_says(artifacts: dict[str, CachedArtifact]) -> None:
     """What WaveNet keeps is relative to the originals that are recognised."""
-    assert figures(entries, labelled("two", *LABELS[1:]))["label_accuracy_ratio", "wavenet / original"].value == 2 / 3
-    assert ("label_accuracy_ratio", "wavenet / original") not in figures(entries, labelled(*4 * ["three"]))
-    found = figures(entries, labelled("two", "two", "one", None))
+    assert figures(artifacts, labelled("two", *LABELS[1:]))["label_accuracy_ratio", "wavenet / original"].value == 2 / 3
+    assert ("label_accuracy_ratio", "wavenet / original") not in figures(artifacts, labelled(*4 * ["three"]))
+    found = figures(artifacts, labelled("two", "two", "one", None))
     assert found["label_accuracy", "original"].value == pytest.approx(2 / 3)
-    assert ("label_accuracy", "original") not in figures(entries, labelled(*4 * [None]))
+    assert ("label_accuracy", "original") not in figures(artifacts, labelled(*4 * [None]))
 
 
-def test_means_and_differences_are_of_the_clips_that_can_be_measured(entries: dict[str, Entry]) -> None:
+def test_means_and_differences_are_of_the_clips_that_can_be_measured(artifacts: dict[str, CachedArtifact]) -> None:
     """Their own means would be of other clips: 0.6 of clips 0 and 2, and 0.33 of clips 0, 1 and 2."""
-    found = figures(entries)
+    found = figures(artifacts)
     assert found["stoi", "wavenet"].value == pytest.approx(0.6)
     assert found["stoi_clips", "wavenet"].value == 2
     rms = found["rms", "wavenet"]
@@ -122,7 +122,7 @@ def test_means_and_differences_are_of_the_clips_that_can_be_measured(entries: di
 
 
 def test_sound_from_codes_is_compared_with_that_from_the_recorded_log_mel_on_the_same_clips(
-    entries: dict[str, Entry],
+    artifacts: dict[str, CachedArtifact],
 ) -> None:
     """The other clips are easier: means of all clips would say that codes lose nothing."""
     pairs = ((0.4, 0.8), (1.0, None), (0.6, 0.8), (0.9, None))
@@ -130,16 +130,16 @@ def test_sound_from_codes_is_compared_with_that_from_the_recorded_log_mel_on_the
         {"wavenet": {"stoi": own}} | ({} if recorded is None else {"wavenet_recorded": {"stoi": recorded}})
         for own, recorded in pairs
     )
-    write_json(entries["judged"].folder / JUDGED, {"clips": rows_of(*sounds)})
-    found = figures(entries)
+    write_json(artifacts["judged"].folder / JUDGED, {"clips": rows_of(*sounds)})
+    found = figures(artifacts)
     assert found["stoi_difference", "wavenet - wavenet_recorded"].value == pytest.approx(-0.3)
     assert found["stoi_difference_clips", "wavenet - wavenet_recorded"].value == 2
     assert found["stoi_ratio", "wavenet / wavenet_recorded"].value == pytest.approx(0.625)
-    record = listening_record(entries, entries["listening"], MANIFEST)
+    record = listening_record(artifacts, artifacts["listening"], MANIFEST)
     assert (record["judged_clips"], record["recorded_clips"]) == (4, 2)
 
 
-def test_level_and_voice_are_compared_with_the_recordings(entries: dict[str, Entry]) -> None:
+def test_level_and_voice_are_compared_with_the_recordings(artifacts: dict[str, CachedArtifact]) -> None:
     sounds = (
         {
             "original": {"rms": -20.0, "periodicity": 0.8},
@@ -148,8 +148,8 @@ def test_level_and_voice_are_compared_with_the_recordings(entries: dict[str, Ent
         }
         for number in range(3)
     )
-    write_json(entries["judged"].folder / JUDGED, {"clips": rows_of(*sounds)})
-    found = figures(entries)
+    write_json(artifacts["judged"].folder / JUDGED, {"clips": rows_of(*sounds)})
+    found = figures(artifacts)
     level, voice = found["rms_difference", "wavenet - original"], found["periodicity_ratio", "wavenet / original"]
     assert (level.value, level.unit) == (-3, "dB re full scale")
     assert voice.value == pytest.approx(0.5 / 0.8)
@@ -159,19 +159,21 @@ def test_level_and_voice_are_compared_with_the_recordings(entries: dict[str, Ent
     assert found["rms_difference_clips", "wavenet - original"].unit == "clips"
 
 
-def test_the_network_s_part_in_the_codes_that_agree_is_its_lead_over_the_harmonics(entries: dict[str, Entry]) -> None:
+def test_the_network_s_part_in_the_codes_that_agree_is_its_lead_over_the_harmonics(
+    artifacts: dict[str, CachedArtifact],
+) -> None:
     sounds = ({"wavenet": {"code_agreement": 0.8 + more}, "harmonics": {"code_agreement": 0.75}} for more in (0, 0.1))
-    write_json(entries["judged"].folder / JUDGED, {"clips": rows_of(*sounds)})
-    gap = figures(entries)["code_agreement_difference", "wavenet - harmonics"]
+    write_json(artifacts["judged"].folder / JUDGED, {"clips": rows_of(*sounds)})
+    gap = figures(artifacts)["code_agreement_difference", "wavenet - harmonics"]
     assert (gap.value, gap.low, gap.high) == (pytest.approx(0.1), pytest.approx(0.05), pytest.approx(0.15))
 
 
-def test_one_lost_clip_does_not_decide_the_pitch_error(entries: dict[str, Entry]) -> None:
+def test_one_lost_clip_does_not_decide_the_pitch_error(artifacts: dict[str, CachedArtifact]) -> None:
     """A clip whose pitch is an octave off moves a mean by hundreds of cents; the median stays, and it is counted."""
     errors = {"wavenet": (30.0, 20.0, 1200.0, None, 40.0, 200.0), "griffin_lim": (60.0, 40.0, 10.0, 50.0, 80.0, 1100.0)}
     sounds = [{kind: {"pitch_error": own[number]} for kind, own in errors.items()} for number in range(6)]
-    write_json(entries["judged"].folder / JUDGED, {"clips": rows_of(*sounds)})
-    found = figures(entries)
+    write_json(artifacts["judged"].folder / JUDGED, {"clips": rows_of(*sounds)})
+    found = figures(artifacts)
     own, rival = (found["median_pitch_error", kind] for kind in errors)
     assert (own.value, own.low, own.high, own.unit, rival.value) == (40, 20, 1200, "cents", 55)
     assert found["median_pitch_error_clips", "wavenet"].value == 5
@@ -182,12 +184,12 @@ def test_one_lost_clip_does_not_decide_the_pitch_error(entries: dict[str, Entry]
     assert found["gross_pitch_errors", "griffin_lim"].value == pytest.approx(1 / 6)
     assert found["gross_pitch_errors_difference", "wavenet - griffin_lim"].value == 0.0  # of the five that both have
     assert not [name for name, _ in found if name.startswith("pitch_error")]
-    assert [(row["number"], row["path"]) for row in gross_pitch_error_clips(entries["judged"])] == [(2, "2.wav")]
+    assert [(row["number"], row["path"]) for row in gross_pitch_error_clips(artifacts["judged"])] == [(2, "2.wav")]
 
 
-def test_clips_without_a_gross_pitch_errors_leave_room_for_one(entries: dict[str, Entry]) -> None:
-    write_json(entries["judged"].folder / JUDGED, {"clips": rows_of(*[{"wavenet": {"pitch_error": 30.0}}] * 20)})
-    lost = figures(entries)["gross_pitch_errors", "wavenet"]
+def test_clips_without_a_gross_pitch_errors_leave_room_for_one(artifacts: dict[str, CachedArtifact]) -> None:
+    write_json(artifacts["judged"].folder / JUDGED, {"clips": rows_of(*[{"wavenet": {"pitch_error": 30.0}}] * 20)})
+    lost = figures(artifacts)["gross_pitch_errors", "wavenet"]
     assert (lost.value, lost.low, lost.high) == pytest.approx((0, 0, 0.168), abs=1e-3)  # of Clopper and Pearson
 
 
@@ -200,25 +202,25 @@ def test_an_interval_of_a_median_is_the_narrowest_that_misses_it_as_rarely_as_it
     assert missed <= 0.025 or low == 0
 
 
-def test_blocks_that_were_drawn_again_are_counted(entries: dict[str, Entry]) -> None:
-    assert ("runaway_blocks", "wavenet") not in figures(entries)
-    write_json(entries["decoded"].folder / GUARD, {"found": 3, "left": 1})
-    found = figures(entries)
+def test_blocks_that_were_drawn_again_are_counted(artifacts: dict[str, CachedArtifact]) -> None:
+    assert ("runaway_blocks", "wavenet") not in figures(artifacts)
+    write_json(artifacts["decoded"].folder / GUARD, {"found": 3, "left": 1})
+    found = figures(artifacts)
     assert [found[name, "wavenet"].value for name in ("runaway_blocks", "runaway_blocks_left")] == [3, 1]
 
 
-def test_without_judged_clips_the_figures_are_of_those_to_listen_to(entries: dict[str, Entry]) -> None:
-    found = figures({"listening": entries["listening"]})
+def test_without_judged_clips_the_figures_are_of_those_to_listen_to(artifacts: dict[str, CachedArtifact]) -> None:
+    found = figures({"listening": artifacts["listening"]})
     assert found["peak", "original"].value == 0.9
     assert ("stoi", "wavenet") not in found
 
 
-def test_what_the_language_model_says_has_figures_of_its_own(entries: dict[str, Entry]) -> None:
-    found = figures(entries)
+def test_what_the_language_model_says_has_figures_of_its_own(artifacts: dict[str, CachedArtifact]) -> None:
+    found = figures(artifacts)
     assert found["peak", "continuation@0.7"].value == pytest.approx(0.3)
     assert found["distinct_1", "continuation@0.7"].value == 0.25
     assert ("distinct_2", "continuation@0.7") not in found
-    record: dict[str, Any] = listening_record(entries, entries["listening"], MANIFEST)
+    record: dict[str, Any] = listening_record(artifacts, artifacts["listening"], MANIFEST)
     assert record["judged_clips"] == 4
     assert record["clips"][0]["label"] == "one"
     assert record["recognised"] == [{"of": "x"}]
@@ -237,7 +239,7 @@ def test_intervals_are_over_clips_and_not_over_what_continues_them(tmp_path: Pat
         for clip, peak in peaks
     ]
     listened = {"said": generated_rows, "postfilter": 1.0, "pitch_comb": True}
-    found = figures({"listening": entry(tmp_path, "listening", LISTENING, listened)})
+    found = figures({"listening": artifact(tmp_path, "listening", LISTENING, listened)})
     peak = found["peak", "continuation@1"]
     assert (peak.value, peak.low, peak.high) == pytest.approx((0.4, 0.2, 0.6))  # of two clips, drawn anew
     alone = found["peak", "unconditional@1"]
@@ -270,7 +272,7 @@ def test_a_classifier_that_fails_on_recordings_is_named(
     clips = [clip(number, label) for number, label in enumerate(labels * 10)]
     heard = ({"original": "?" if number < wrong else each.label} for number, each in enumerate(clips))
     named = {"judge": "supervised", "clips": rows_of(*heard, name="heard")}
-    recognised = entry(tmp_path, "recognised", RECOGNISED, named)
+    recognised = artifact(tmp_path, "recognised", RECOGNISED, named)
     found = weak_evaluator(recognised, Clips.from_rows(Path(), clips))
     assert (found is not None) == warned
     told = "".join(sentences("weak_judge", found))

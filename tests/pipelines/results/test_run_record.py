@@ -15,7 +15,7 @@ from pipelines.results.probes import write_predictions
 from pipelines.results.results import corpus_section
 from pipelines.results.run_record import Row, read_results, where
 from pipelines.settings.run_settings import By
-from pipelines.store.store import CURVE, Entry, write_json
+from pipelines.store.store import CURVE, CachedArtifact, write_json
 from tests.pipelines.conftest import FinishedRun
 from vocoder.vocoder import Vocoder
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected, read_manifest
@@ -114,11 +114,11 @@ def test_provenance_tells_machine_models_and_options_but_no_home(
     run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", "/home/somebody")
-    trained = Entry(stage="vocoder", key="a", place=tmp_path / "vocoder", reused=True)
+    trained = CachedArtifact(stage="vocoder", key="a", place=tmp_path / "vocoder", reused=True)
     trained.folder.mkdir()
     (trained.folder / "model.safetensors").symlink_to(run_folder / "vocoder/model.safetensors")
     write_json(trained.folder / CURVE, {})
-    others = Entry(stage="tokenizer", key="b", place=run_folder / "tokenizer", reused=True)
+    others = CachedArtifact(stage="tokenizer", key="b", place=run_folder / "tokenizer", reused=True)
     config = {"store": {"root": "/home/somebody/store"}, "seed": 3, "stages": ["lm"], "corpus": {"root": "/data"}}
     config["input"] = "[/home/somebody/a.wav,/home/somebody,/home/somebody2/b.wav]"
     made = {each.stage: each for each in (trained, others)}

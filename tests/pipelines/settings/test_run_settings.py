@@ -26,7 +26,7 @@ from vocoder.vocoder_options import WaveNetConfig
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.base.messages import InputError
 
-KEPT = ("corpus", "embedded", "probe", "listening", "extras.rates", "extras.zerospeech")
+KEPT = ("corpus", "embedded", "probe", "listening", "plugins.rates", "plugins.zerospeech")
 
 
 def seeds(values: Mapping[str, object], place: str = "") -> Iterator[tuple[str, int]]:

@@ -25,7 +25,7 @@ from pipelines.stages.stage_options import VocoderSettings
 from pipelines.stages.stored_arrays import waveforms
 from pipelines.stages.voices import CodedIn, vocoder
 from pipelines.store.stage import Session
-from pipelines.store.store import CURVE, Entry
+from pipelines.store.store import CURVE, CachedArtifact
 from pipelines.store.stored_features import FEATURES
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import (
@@ -122,12 +122,12 @@ def test_blocks_of_any_size_give_the_mean_over_the_augmentations(
 
 
 def train_sample(
-    stage: Callable[..., Entry], session: Session, run: FinishedRun, views: SoundChanges, *words: str
+    stage: Callable[..., CachedArtifact], session: Session, run: FinishedRun, views: SoundChanges, *words: str
 ) -> Tensor:
     """The patches of training clips ``(patches, frames, mels)`` that a stage draws."""
     settings = run_settings(composed(session.store.root, *words))
-    entry = stage(session, run.manifest, settings.audio, replace(settings.tokenizer, views=views))
-    return load_file(entry.folder / "sample.safetensors")["train"]
+    artifact = stage(session, run.manifest, settings.audio, replace(settings.tokenizer, views=views))
+    return load_file(artifact.folder / "sample.safetensors")["train"]
 
 
 @pytest.mark.parametrize(("ranges", "alike"), [((40.0, 40.0), True), ((10.0, 20.0), False)])
@@ -191,9 +191,9 @@ def test_bags_of_soft_codes_and_states_that_a_gpt_has_of_them_are_means_over_the
     model = LanguageModel.create(config, tokenizer.format, seed=0)
     model.save_pretrained(tmp_path / "lm")
     vectors = VectorConfig(test_time_augmentation=augmentations, poolings=("thirds_max", "mean"), layers=("last",))
-    session, (entry, lm) = session_of(tmp_path), parts_of(tmp_path, "tokenizer", "lm")
+    session, (artifact, lm) = session_of(tmp_path), parts_of(tmp_path, "tokenizer", "lm")
     reading = reading_of(session, manifest, vectors)
-    coded = SoftlyCodedViews(reading=reading, tokenizer=entry)
+    coded = SoftlyCodedViews(reading=reading, tokenizer=artifact)
     assert coded.format == tokenizer.format
     found = read_features(code_features(session, coded).folder / FEATURES)["bag_of_codes:thirds_max"]
     states = read_features(gpt_features(session, coded, lm, states=("inner",)).folder / FEATURES)["gpt/inner_1:mean"]
@@ -203,7 +203,7 @@ def test_bags_of_soft_codes_and_states_that_a_gpt_has_of_them_are_means_over_the
         sound = read(tmp_path / clip.path, tokenizer.config.audio.sample_rate).samples
         bottlenecks = [torch.from_numpy(tokenizer.vectors(sound))]
         for view in [*islice(views, augmentations)][1:]:
-            pieces = reading.encoder(entry).log_mel(view, tokenizer.patch_frames)
+            pieces = reading.encoder(artifact).log_mel(view, tokenizer.patch_frames)
             bottlenecks += [torch.cat([each for _, each in tokenizer.signals(pieces)])]
         nearest = partial(soft_assignments, centroids=tokenizer.centroids, spacing=spacing_of(tokenizer.centroids))
         shares = [nearest(each.reshape(len(each), 2, -1)) for each in bottlenecks]
@@ -217,12 +217,12 @@ def test_bags_of_soft_codes_and_states_that_a_gpt_has_of_them_are_means_over_the
 
 def test_folds_share_the_codes_of_views_whose_bytes_know_no_split(tmp_path: Path) -> None:
     save_tokenizer(tmp_path, seed=0)
-    (entry,), made = parts_of(tmp_path, "tokenizer"), set[tuple[str, bytes]]()
+    (artifact,), made = parts_of(tmp_path, "tokenizer"), set[tuple[str, bytes]]()
     for split in ("train", "test"):
         fold = _recordings(tmp_path).with_columns(split=split)
         others = (
             reading_of(session_of(tmp_path / split), fold, VectorConfig(test_time_augmentation=2))
-            .coded_in(entry, entry)
+            .coded_in(artifact, artifact)
             .others
         )
         assert others is not None
@@ -230,10 +230,10 @@ def test_folds_share_the_codes_of_views_whose_bytes_know_no_split(tmp_path: Path
     assert len(made) == 1
 
 
-def trained(own_session: Session, run_folder: Path, *clips: Clip) -> Entry:
+def trained(own_session: Session, run_folder: Path, *clips: Clip) -> CachedArtifact:
     """One step, after which all trainings on the same training clips have the same weights."""
     manifest = Clips.from_rows(own_session.folder.parent, clips)
-    tokenizer = Entry(stage="tokenizer", key="tokenizer", place=run_folder / "tokenizer", reused=True)
+    tokenizer = CachedArtifact(stage="tokenizer", key="tokenizer", place=run_folder / "tokenizer", reused=True)
     settings = VocoderSettings(
         wavenet=replace(Vocoder.from_pretrained(run_folder / "vocoder").model.config, groups=()),
         crops=CropsConfig(batch_size=2, crop_codes=20),  # longer than the clips, so that each crop is a whole clip

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from lm.lm_options import POOLINGS, VECTORS, VectorConfig
 from lm.probing.vectors import pool
 from pipelines.stages.features import bottleneck_vectors, frame_features, log_mel_vectors
-from pipelines.store.store import Entry
+from pipelines.store.store import CachedArtifact
 from tests.pipelines.tiny import AUDIO, reading_of, silent_session, sweep, tiny_tokenizer, write_clip
 from tokenizer.encoder import Encoder
 from tokenizer.tokenizer import PATCHES_AT_ONCE, Tokenizer
@@ -69,7 +69,7 @@ def manifest(tmp_path: Path) -> Clips:
     return Clips.from_rows(tmp_path, [write_clip(tmp_path, name, sweep(each, 8000), 8000) for name, each in named])
 
 
-def made(manifest: Clips, store: Path, frames: partial[FloatArray], vectors: VectorConfig = VECTORS) -> Entry:
+def made(manifest: Clips, store: Path, frames: partial[FloatArray], vectors: VectorConfig = VECTORS) -> CachedArtifact:
     session = silent_session(store.parent)
     return frame_features(reading_of(session, manifest, vectors, sample_rate=4000), frames, method="levels")
 

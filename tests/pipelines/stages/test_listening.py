@@ -24,7 +24,7 @@ from pipelines.stages.listening import (
 )
 from pipelines.stages.listening import LISTENING as LISTENING_RECORD
 from pipelines.store.stage import Session
-from pipelines.store.store import Entry, write_json
+from pipelines.store.store import CachedArtifact, write_json
 from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, parts_of, playback_of, session_of, sweep, write_clip
 from tokenizer.tokenizer import Tokenizer
 from vocoder.kinds import BY_KEY, FROM_RECORDED, ORIGINAL, WAVENET
@@ -116,9 +116,9 @@ def test_a_store_keeps_sounds_of_each_strength_and_number_of_passes_of_the_post_
     configs = [replace(LISTENING, postfilter=strength, postfilter_passes=passes) for strength, passes in filters]
     for stage in (decode_clips, listening):
         made = [stage(own_session, playback_of(manifest, *parts, config=each)) for each in configs]
-        assert len({entry.key for entry in made}) == 4
-        assert len({(entry.folder / "0_wavenet.wav").read_bytes() for entry in made}) == 4
-        assert len({(entry.folder / "0_griffin_lim.wav").read_bytes() for entry in made}) == 1
+        assert len({artifact.key for artifact in made}) == 4
+        assert len({(artifact.folder / "0_wavenet.wav").read_bytes() for artifact in made}) == 4
+        assert len({(artifact.folder / "0_griffin_lim.wav").read_bytes() for artifact in made}) == 1
 
 
 def test_a_sound_follows_from_its_clips_name_and_not_from_the_other_clips(
@@ -173,7 +173,7 @@ def test_the_recorded_log_mel_of_each_clip_that_is_played_is_made_sound(
         assert own == pytest.approx(theirs, abs=0.02)
 
 
-def decoded(folder: Path, sounds: list[Waveform]) -> Entry:
+def decoded(folder: Path, sounds: list[Waveform]) -> CachedArtifact:
     """Recordings whose decoded sounds are those of the next clip, but for WaveNet's, which are the recordings."""
     folder.mkdir()
     for number, sound in enumerate(sounds):
@@ -181,7 +181,7 @@ def decoded(folder: Path, sounds: list[Waveform]) -> Entry:
             same = kind in (ORIGINAL, "wavenet")
             (sound if same else sounds[(number + 1) % len(sounds)]).write(folder / wav_name(number, kind))
     write_json(folder / CLIPS, {"clips": [{"path": f"{number}.wav"} for number in range(len(sounds))]})
-    return Entry(stage="decoded", key="decoded", place=folder, reused=True)
+    return CachedArtifact(stage="decoded", key="decoded", place=folder, reused=True)
 
 
 def figures_of_a_sweep(run_folder: Path, place: Path) -> dict[str, Any]:

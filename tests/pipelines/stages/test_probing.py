@@ -16,7 +16,7 @@ from pipelines.methods.methods_table import METHODS
 from pipelines.results.probes import Probed, Probes, side_by_side_probes
 from pipelines.stages.probing import probed, require_probeable, scored
 from pipelines.store.stage import Session, StageRun, stage
-from pipelines.store.store import Entry
+from pipelines.store.store import CachedArtifact
 from pipelines.store.stored_features import FEATURES, StoredFeatures, method_of_key, side_by_side_features
 from tests.pipelines.tiny import silent_session
 from wordless.audio.recordings.manifest import Clip, Clips
@@ -69,20 +69,22 @@ def stored(run: StageRun, name: str, tensors: Mapping[str, np.ndarray], file: st
     save_file(dict(tensors), run.folder / f"{file}.safetensors")
 
 
-def by_method(entries: Sequence[Entry]) -> dict[str, Entry]:
-    """The entry of each method of some features."""
-    return {method_of_key(key): entry for entry in entries for key in StoredFeatures.of(entry.folder / FEATURES)}
+def by_method(artifacts: Sequence[CachedArtifact]) -> dict[str, CachedArtifact]:
+    """The artifact of each method of some features."""
+    return {
+        method_of_key(key): artifact for artifact in artifacts for key in StoredFeatures.of(artifact.folder / FEATURES)
+    }
 
 
 def together(
     session: Session,
     manifest: Clips,
-    entries: Sequence[Entry],
+    artifacts: Sequence[CachedArtifact],
     config: ProbeConfig,
-    scores: Mapping[str, Entry] | None = None,
+    scores: Mapping[str, CachedArtifact] | None = None,
 ) -> Probed:
     told = {name for name, method in METHODS.items() if method.learns_labels}
-    features = by_method(entries)
+    features = by_method(artifacts)
     probes = [probed(session, manifest, config, of, {of: each}, labelled=of in told) for of, each in features.items()]
     heads = [scored(session, manifest, config, of, network) for of, network in (scores or {}).items()]
     return side_by_side_probes(manifest, config, [*probes, *heads])
@@ -90,8 +92,8 @@ def together(
 
 def test_every_method_has_as_many_penalties_and_the_best_layer_is_chosen(tmp_path: Path) -> None:
     manifest, session = held_out(corpus()), silent_session(tmp_path)
-    entry = stored(session, "features", representations(manifest))
-    found: Any = together(session, manifest, [entry], CONFIG)
+    artifact = stored(session, "features", representations(manifest))
+    found: Any = together(session, manifest, [artifact], CONFIG)
     rows = {row["of"]: row for row in found["methods"]}
     assert {(row["layer_penalties"], row["penalties"]) for row in rows.values()} == {(2, 5)}
     assert found["choose_by"] == "validation"  # the 12 clips that are not tested are of three speakers
@@ -118,11 +120,11 @@ def test_networks_that_know_the_labels_are_probed_with_all_of_them_and_chosen_by
     """Cross-validation would ask them about speakers whose labels they have learned."""
     manifest, session = held_out(corpus()), silent_session(tmp_path)
     methods = ("ast", "simclr", "supervised")
-    entry = stored(session, "features", {f"{of}:mean": signal(manifest, noise=2) for of in methods})
+    artifact = stored(session, "features", {f"{of}:mean": signal(manifest, noise=2) for of in methods})
     chosen: dict[str, dict[str, Any]] = {}
     for choose_by in ("validation", "group"):
         config = replace(CONFIG, choose_by=choose_by)
-        rows = together(session, manifest, [entry], config)["methods"]
+        rows = together(session, manifest, [artifact], config)["methods"]
         shares = {row["of"]: [point["share"] for point in row["learning_curve"]] for row in rows}
         assert shares == {"ast": [1.0], "simclr": [0.1, 1.0], "supervised": [1.0]}
         chosen[choose_by] = {row["of"]: (row["validation_accuracy"], row["penalty"]) for row in rows}
@@ -150,8 +152,8 @@ def test_entries_are_put_together_and_scores_of_a_head_stand_beside_them(tmp_pat
 def test_several_labels_are_probed_and_compared(tmp_path: Path) -> None:
     plain, session, config = held_out(corpus()), silent_session(tmp_path), replace(CONFIG, label_separator=";")
     labels = [clip.label and f"{clip.label};{'soft' if int(clip.path[:3]) % 2 else 'loud'}" for clip in plain.clips]
-    entry = stored(session, "features", representations(plain))
-    found = together(session, plain.with_columns(label=labels), [entry], config)
+    artifact = stored(session, "features", representations(plain))
+    found = together(session, plain.with_columns(label=labels), [artifact], config)
     assert found["classes"] == ("loud", "one", "six", "soft", "two")
     compared = Probes({("ann", 0): found}, config, by="split").comparison()
     assert compared.metric == "mean_average_precision"
@@ -238,8 +240,8 @@ def test_intervals_of_layers_and_curves_are_over_speakers_as_those_of_the_table(
     splits, groups = ("train", "validation", "test", "test", "test"), [number // 6 for number in range(240)]
     session, manifest = silent_session(tmp_path), corpus()
     manifest = manifest.with_columns(group=[*map(str, groups)], split=[splits[group % 5] for group in groups])
-    entries = [stored(session, "features", representations(manifest))]
-    found = together(session, manifest, entries, CONFIG)
+    artifacts = [stored(session, "features", representations(manifest))]
+    found = together(session, manifest, artifacts, CONFIG)
     compared = Probes({("test", CONFIG.seed): found}, CONFIG, by="split").comparison()
     assert compared.over == "groups"
     for of, row in compared.tested.items():

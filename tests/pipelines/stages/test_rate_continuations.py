@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.extras.rates import RatesConfig
-from pipelines.extras.rates.continuations import diversities, long_clips, stabilities, window_levels, windows_of
 from pipelines.jobs.run_rules import run_settings
+from pipelines.plugins.rates import RatesConfig
+from pipelines.plugins.rates.continuations import diversities, long_clips, stabilities, window_levels, windows_of
 from pipelines.results.run_record import read_results, where
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run, stored

@@ -11,7 +11,7 @@ from pipelines.bodies.networks import stored_clips
 from pipelines.jobs.run_rules import run_settings
 from pipelines.stages.codebooks import frame_sample
 from pipelines.stages.stored_arrays import TRAINED_ON, VALUES, stored_names, waveforms, write_clips
-from pipelines.store.store import Entry
+from pipelines.store.store import CachedArtifact
 from tests.pipelines.tiny import session_of, silent_session, sweep, write_clip
 from tests.pipelines.tiny_chain import composed
 from wordless.audio.recordings.manifest import Clip, Clips, Split
@@ -51,10 +51,10 @@ def test_clips_lie_end_to_end_train_first(workers: int, tmp_path: Path) -> None:
     assert written(tmp_path, workers=workers) == [1, 3, 0, 4]
     assert np.load(tmp_path / VALUES).dtype == np.int16
     assert np.load(tmp_path / "offsets.npy").tolist() == [0, 3, 6, 13, 20]
-    entry = Entry(stage="values", key="0", place=tmp_path, reused=True)
+    artifact = CachedArtifact(stage="values", key="0", place=tmp_path, reused=True)
     for split in TRAINED_ON:
-        stored, clips = stored_clips(entry, split), corpus().of(split)
-        assert stored_names(entry, split) == [clip.name for clip in clips]
+        stored, clips = stored_clips(artifact, split), corpus().of(split)
+        assert stored_names(artifact, split) == [clip.name for clip in clips]
         assert isinstance(stored.sources[0], np.memmap)
         for row, clip in enumerate(clips):
             np.testing.assert_array_equal(stored.clip(row), values(clip, LENGTHS[split]))

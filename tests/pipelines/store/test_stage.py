@@ -1,4 +1,4 @@
-"""Stages: the key is what the arguments decide, and an entry is what the function leaves in its folder."""
+"""Stages: the key is what the arguments decide, and an artifact is what the function leaves in its folder."""
 
 import json
 import re
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipelines.store.stage import LONG, Plan, StageRun, labels_of, stage
-from pipelines.store.store import ENTRY, TIMINGS, Entry, checkpoints_of, note_finished, write_json
+from pipelines.store.stage import LONG, StageRun, TaskGraph, labels_of, stage
+from pipelines.store.store import ENTRY, TIMINGS, CachedArtifact, checkpoints_of, note_finished, write_json
 from tests.pipelines.tiny import silent_session
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.views import View, Views
@@ -49,15 +49,15 @@ def key(tmp_path: Path, *args: object, **kwargs: object) -> str:
 
 
 def test_the_arguments_decide_the_key(tmp_path: Path) -> None:
-    entry = Entry(stage="codes", key="f" * 16, place=tmp_path, reused=True)
+    artifact = CachedArtifact(stage="codes", key="f" * 16, place=tmp_path, reused=True)
     assert key(tmp_path) == key(tmp_path, 1, fit=replace(FIT, checkpoint_minutes=99))
     assert key(tmp_path, Written()) == key(tmp_path, Written(program="slow", copies=2))
     assert key(tmp_path, Written()) != key(tmp_path, Written(engine="slow"))
     assert key(tmp_path, {"a": 1, "b": 2}) == key(tmp_path, {"b": 2, "a": 1})
-    assert key(tmp_path, entry) == key(tmp_path, replace(entry, place=Path("elsewhere")))
+    assert key(tmp_path, artifact) == key(tmp_path, replace(artifact, place=Path("elsewhere")))
     assert key(tmp_path, CLIPS.clips) == key(tmp_path, CLIPS.with_columns(label="dog").clips)  # they have a key
     assert key(tmp_path, [*range(LONG), 1]) != key(tmp_path, [*range(LONG), 2])
-    different: Sequence[object] = (1, 1.0, True, "1", None, [1], [[1]], {"a": 1}, entry, FIT)
+    different: Sequence[object] = (1, 1.0, True, "1", None, [1], [[1]], {"a": 1}, artifact, FIT)
     assert len({key(tmp_path, value) for value in different}) == len(different)
     for choice in ("auto", "auto_gpu"):
         with pytest.raises(ValueError, match=rf"precision={choice}\b"):
@@ -78,12 +78,12 @@ def test_the_log_counts_lists_clips_and_views(tmp_path: Path) -> None:
 def test_clips_are_their_sound_and_have_no_labels(tmp_path: Path) -> None:
     other = CLIPS.with_columns(label="dog", group=None)
     session = silent_session(tmp_path)
-    entry = notes(session, clips=CLIPS)
-    assert json.loads((entry.folder / "note.json").read_text())[0] == [[None, None]] * 2
-    assert entry.key == notes(session, clips=other).key
-    assert entry.key != notes(session, clips=CLIPS.only("train")).key
-    assert entry.key != notes(session, clips=CLIPS.with_columns(split="test")).key
-    assert entry.key != notes(session, clips=CLIPS.with_columns(sha256="c")).key
+    artifact = notes(session, clips=CLIPS)
+    assert json.loads((artifact.folder / "note.json").read_text())[0] == [[None, None]] * 2
+    assert artifact.key == notes(session, clips=other).key
+    assert artifact.key != notes(session, clips=CLIPS.only("train")).key
+    assert artifact.key != notes(session, clips=CLIPS.with_columns(split="test")).key
+    assert artifact.key != notes(session, clips=CLIPS.with_columns(sha256="c")).key
     assert named(session, CLIPS).key != named(session, other).key
     assert named(session, CLIPS).key == named(session, CLIPS.with_columns(sha256="c")).key
     assert named(session, CLIPS).read_json("labels.json") == {"a.wav": "cat", "b.wav": "cat"}
@@ -95,18 +95,18 @@ def named(run: StageRun, clips: Clips) -> None:
 
 
 @stage("doubled", version=1, title="a double", keys={"labels": None})
-def doubled(run: StageRun, number: int, labels: Entry) -> None:
+def doubled(run: StageRun, number: int, labels: CachedArtifact) -> None:
     write_json(run.folder / "double.json", [2 * number, labels.read_json("labels.json")])
 
 
 def test_an_argument_that_follows_from_the_others_is_read_and_in_no_key(tmp_path: Path) -> None:
     session = silent_session(tmp_path)
     one, other = (named(session, CLIPS.with_columns(label=label)) for label in ("cat", "dog"))
-    plan = Plan()
-    entry = doubled(replace(session, plan=plan), 2, labels=one)
-    assert entry.key == doubled(session, 2, labels=other).key != doubled(session, 3, labels=one).key
-    assert json.loads((entry.folder / "entry.json").read_text())["arguments"] == {"number": 2}
-    assert entry.read_json("double.json")[0] == 4
+    graph = TaskGraph()
+    artifact = doubled(replace(session, graph=graph), 2, labels=one)
+    assert artifact.key == doubled(session, 2, labels=other).key != doubled(session, 3, labels=one).key
+    assert json.loads((artifact.folder / "entry.json").read_text())["arguments"] == {"number": 2}
+    assert artifact.read_json("double.json")[0] == 4
 
 
 @stage("held_out", version=1, title="{clips} clips", splits=("test",))
@@ -116,9 +116,9 @@ def held_out(run: StageRun, clips: Clips) -> None:
 
 def test_a_stage_gets_only_the_splits_that_it_reads(tmp_path: Path) -> None:
     session = silent_session(tmp_path)
-    entry = held_out(session, CLIPS)
-    assert json.loads((entry.folder / "clips.json").read_text()) == ["b.wav"]
-    assert held_out(session, CLIPS.only("test")).key == entry.key
+    artifact = held_out(session, CLIPS)
+    assert json.loads((artifact.folder / "clips.json").read_text()) == ["b.wav"]
+    assert held_out(session, CLIPS.only("test")).key == artifact.key
 
 
 @stage("{name}_parts", version=1, title="parts")
@@ -141,11 +141,11 @@ def test_a_killed_stage_keeps_what_it_finished_and_nothing_else(tmp_path: Path) 
     session = silent_session(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         parts(session, "some")
-    entry = parts(session, "some")
-    assert (entry.stage, entry.reused, made) == ("some_parts", False, ["1", "2"])
-    files = {str(path.relative_to(entry.folder)) for path in entry.folder.rglob("*")}
+    artifact = parts(session, "some")
+    assert (artifact.stage, artifact.reused, made) == ("some_parts", False, ["1", "2"])
+    files = {str(path.relative_to(artifact.folder)) for path in artifact.folder.rglob("*")}
     assert files == {ENTRY, TIMINGS, "1", "2"}
-    assert not checkpoints_of(entry.folder).exists()
+    assert not checkpoints_of(artifact.folder).exists()
     assert parts(session, "some").reused
 
 

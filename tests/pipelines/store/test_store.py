@@ -24,8 +24,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.results.results import training_costs
-from pipelines.runs import SECONDS_PER_DAY, delete_unused, is_unused, stored_entries
-from pipelines.store.store import BEGUN, ENTRY, TIMINGS, Entry, Recipe, Store, checkpoints_of, note_finished, write_json
+from pipelines.runs import SECONDS_PER_DAY, delete_unused, is_unused, stored_artifacts
+from pipelines.store.store import (
+    BEGUN,
+    ENTRY,
+    TIMINGS,
+    CachedArtifact,
+    CacheKey,
+    Store,
+    checkpoints_of,
+    note_finished,
+    write_json,
+)
 from pipelines.store.stored_features import STORED_ROWS_AT_ONCE, joined_rows, stacked_rows
 from tests.calling import Command
 from tests.hostile.measured import at_most_seconds
@@ -33,7 +43,7 @@ from tests.pipelines.tiny import silent_session
 from wordless.base.files import MARK, file_stamp
 from wordless.base.messages import InputError
 
-RECIPE = Recipe(stage="sums", version=1, arguments={"terms": 3, "seed": 0, "codes": "def"})
+RECIPE = CacheKey(stage="sums", version=1, arguments={"terms": 3, "seed": 0, "codes": "def"})
 PROCESSES = multiprocessing.get_context("fork")  # these processes run no threads
 
 
@@ -42,13 +52,13 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
 
 
-def made(store: Store, recipe: Recipe = RECIPE) -> Path:
-    """An entry of two files, one of them in a folder."""
-    with store.making(recipe) as folder:
+def made(store: Store, cache_key: CacheKey = RECIPE) -> Path:
+    """An artifact of two files, one of them in a folder."""
+    with store.making(cache_key) as folder:
         (folder / "deep").mkdir(exist_ok=True)
         (folder / "deep" / "sum.txt").write_text("6")
         write_json(folder / "terms.json", {"terms": [1, 2, 3]})
-    return store.folder(recipe)
+    return store.folder(cache_key)
 
 
 @given(values=st.dictionaries(st.text(min_size=1), st.integers() | st.text() | st.none(), min_size=2))
@@ -58,14 +68,14 @@ def test_the_key_does_not_depend_on_order(values: dict[str, int | str | None]) -
 
 
 def costs_of(store: Store) -> dict[str, float]:
-    """What the entry has cost, which must be whole."""
-    entry = store.find(RECIPE)
-    assert entry is not None
-    return entry.costs
+    """What the artifact has cost, which must be whole."""
+    artifact = store.find(RECIPE)
+    assert artifact is not None
+    return artifact.costs
 
 
 def interrupt(store: Store) -> None:
-    """Begin an entry, and end behind its first checkpoint."""
+    """Begin an artifact, and end behind its first checkpoint."""
 
     def begin() -> None:
         with store.making(RECIPE) as folder:
@@ -124,21 +134,23 @@ def test_processor_seconds_are_those_of_the_processes_of_a_pool_too(store: Store
 
 
 def test_a_training_costs_what_it_and_all_stages_that_it_reads_have_cost(store: Store) -> None:
-    """Each entry counts once, however many folds and stages read it."""
+    """Each artifact counts once, however many folds and stages read it."""
 
-    def entry(name: str, cost: float, *read: Entry, fold: int = 0) -> Entry:
-        recipe = Recipe(stage=name, version=1, arguments={"fold": fold, "read": {"keys": [each.key for each in read]}})
-        with store.making(recipe) as folder:
+    def artifact(name: str, cost: float, *read: CachedArtifact, fold: int = 0) -> CachedArtifact:
+        cache_key = CacheKey(
+            stage=name, version=1, arguments={"fold": fold, "read": {"keys": [each.key for each in read]}}
+        )
+        with store.making(cache_key) as folder:
             (folder / "sum.txt").touch()
-        write_json(store.folder(recipe) / TIMINGS, {"cpu_seconds": cost})
-        return Entry(stage=name, key=recipe.key, place=store.folder(recipe), reused=False)
+        write_json(store.folder(cache_key) / TIMINGS, {"cpu_seconds": cost})
+        return CachedArtifact(stage=name, key=cache_key.digest, place=store.folder(cache_key), reused=False)
 
-    made: dict[tuple[str, int], dict[str, Entry]] = {}
-    sample = entry("sample", 1)
+    made: dict[tuple[str, int], dict[str, CachedArtifact]] = {}
+    sample = artifact("sample", 1)
     for fold in range(2):
-        tokens = entry("tokenizer", 10, sample, fold=fold)
-        codes = entry("codes", 100, tokens, sample, fold=fold)
-        lm, other = entry("lm", 1000, codes, fold=fold), entry("simclr", 10_000, sample, fold=fold)
+        tokens = artifact("tokenizer", 10, sample, fold=fold)
+        codes = artifact("codes", 100, tokens, sample, fold=fold)
+        lm, other = artifact("lm", 1000, codes, fold=fold), artifact("simclr", 10_000, sample, fold=fold)
         made[str(fold), 0] = {each.stage: each for each in (sample, tokens, codes, lm, other)}
     assert training_costs("lm", made) == {"lm": 2000, "codes": 200, "tokenizer": 20, "sample": 1}
     assert training_costs("simclr", made) == {"simclr": 20_000, "sample": 1}
@@ -181,11 +193,11 @@ def test_a_store_is_marked_and_pruned_only_where_no_command_uses_it(
     code, _, told = call("--prune=0", "--yes", f"store.root={root}")
     assert (code, told.count("\n")) == (2, 1)
     assert re.match(r"wordless runs: store\.root is .*\busing it\b", told)
-    assert stored_entries(root)
+    assert stored_artifacts(root)
     del using
     gc.collect()
     assert call("--prune=0", "--yes", f"store.root={root}")[0] == 0
-    assert not stored_entries(root)
+    assert not stored_artifacts(root)
 
 
 def test_a_pipe_in_the_place_of_a_record_is_not_waited_for(store: Store) -> None:
@@ -265,7 +277,7 @@ def test_a_store_that_can_only_be_read_is_reused(small_disk: Path, read_only: Ca
     timings = json.loads((folder / TIMINGS).read_text())
     (folder / TIMINGS).write_text(json.dumps({**timings, "files": {}}))  # as after a copy
     read_only()
-    waited: list[Recipe] = []
+    waited: list[CacheKey] = []
     with store.locked(RECIPE, waited.append):
         assert costs_of(store)["seconds"] == timings["seconds"]
     other = replace(RECIPE, version=2)
@@ -284,10 +296,10 @@ def test_a_missing_or_changed_file_is_refused(store: Store, name: str, content: 
 
 
 def _make_once(root: Path, start: Event) -> None:
-    """Make the entry as a run would, and sign for it."""
+    """Make the artifact as a run would, and sign for it."""
     store = Store(root)
     start.wait()
-    with store.locked(RECIPE, lambda recipe: None):
+    with store.locked(RECIPE, lambda cache_key: None):
         if store.find(RECIPE) is None:
             with store.making(RECIPE) as folder:
                 time.sleep(0.05)
@@ -308,7 +320,7 @@ def test_processes_that_want_the_same_entry_make_it_once(store: Store) -> None:
 
 
 def _hold(root: Path, held: Event) -> None:
-    with Store(root).locked(RECIPE, lambda recipe: None):
+    with Store(root).locked(RECIPE, lambda cache_key: None):
         held.set()
         time.sleep(600)
 
@@ -318,10 +330,10 @@ def test_a_killed_process_lets_go_of_its_lock(store: Store) -> None:
     holder = PROCESSES.Process(target=_hold, args=(store.root, held))
     holder.start()
     assert held.wait(30)
-    waited: list[Recipe] = []
+    waited: list[CacheKey] = []
 
-    def wait(recipe: Recipe) -> None:
-        waited.append(recipe)
+    def wait(cache_key: CacheKey) -> None:
+        waited.append(cache_key)
         os.kill(holder.pid or 0, signal.SIGKILL)
 
     with store.locked(RECIPE, wait):
@@ -339,26 +351,26 @@ def long_ago(*files: Path) -> None:
 
 def test_an_entry_that_nobody_used_for_so_long_is_deleted_unless_a_process_makes_it_now(store: Store) -> None:
     long_ago(made(store) / TIMINGS)
-    ((entry, size),) = stored_entries(store.root).items()
+    ((artifact, size),) = stored_artifacts(store.root).items()
     assert size > 100
-    assert [is_unused(entry, days=days) for days in (1, 2, 3)] == [True, True, False]
-    assert not delete_unused(entry, days=3)
+    assert [is_unused(artifact, days=days) for days in (1, 2, 3)] == [True, True, False]
+    assert not delete_unused(artifact, days=3)
     assert store.find(RECIPE) is not None  # which uses it
-    assert not delete_unused(entry, days=2)
-    long_ago(entry / TIMINGS)
-    with entry.with_suffix(".lock").open("w") as lock:
+    assert not delete_unused(artifact, days=2)
+    long_ago(artifact / TIMINGS)
+    with artifact.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert not delete_unused(entry, days=2)
-    assert entry.is_dir()
-    assert delete_unused(entry, days=2)
-    assert not stored_entries(store.root)
+        assert not delete_unused(artifact, days=2)
+    assert artifact.is_dir()
+    assert delete_unused(artifact, days=2)
+    assert not stored_artifacts(store.root)
     assert [path.suffix for path in (store.root / "sums").iterdir()] == [".lock"]
     assert store.find(RECIPE) is None
 
 
 def test_a_killed_stage_is_deleted_with_its_checkpoints(store: Store) -> None:
     interrupt(store)
-    (begun,) = stored_entries(store.root)
+    (begun,) = stored_artifacts(store.root)
     assert not delete_unused(begun, days=1)
     long_ago(*begun.parent.glob(f"{RECIPE.key}.*"))
     assert delete_unused(begun, days=1)
@@ -378,12 +390,12 @@ def test_entries_are_listed_with_their_faults(
     code, listed, _ = call(f"store.root={root}")
     assert code == 0
     assert f"sums                   {RECIPE.key}         2.0 MB  whole" in listed
-    assert "2 entries, 2.0 MB, 0 damaged" in listed
+    assert "2 artifacts, 2.0 MB, 0 damaged" in listed
     file.write_bytes(bytes(1_000_000) + b"1" + bytes(999_999))
     code, listed, told = call(f"store.root={root}")
     assert code == 2
     assert re.search(rf"{file} .*changed", listed)
-    assert "2 entries, 2.0 MB, 1 damaged" in listed
+    assert "2 artifacts, 2.0 MB, 1 damaged" in listed
     assert re.match(rf"wordless store: {file.parent} .*\bchanged\b", told)
     assert told.count("\n") == 1
 

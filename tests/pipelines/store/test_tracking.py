@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pipelines.jobs.run_chain import run_chain
 from pipelines.results.run_record import read_results, values_by_name
 from pipelines.store.stage import StageRun, stage
-from pipelines.store.store import CURVE, Entry
+from pipelines.store.store import CURVE, CachedArtifact
 from pipelines.store.tracking import FORBIDDEN, TRACKERS, TrackedRun, Tracking, require_trackers
 from tests.killing import call
 from tests.pipelines.chain.test_parts import OF_FOLDS
@@ -76,18 +76,18 @@ class Place:
         about = {"command": command, "config": CONFIG, "version": "1", "commit": "abc"}
         return TrackedRun(name=self.name, group=self.group, folder=self.folder, **about)  # type: ignore[arg-type]  # values of several types
 
-    def train(self, *names: str, batches: Noise | None = None) -> Entry:
+    def train(self, *names: str, batches: Noise | None = None) -> CachedArtifact:
         """Train, or find what was trained before, and come to an outcome, as a run does."""
         self.folder.mkdir(exist_ok=True)
         tracking = Tracking(names, self.run, self.said.append)
         session = replace(silent_session(self.root), folder=self.folder, tracking=tracking)
-        entry = tiny_model(session, batches or Noise(), FIT)
+        artifact = tiny_model(session, batches or Noise(), FIT)
         report = self.folder / "report.html"
         report.write_text("<html>the report</html>")
         figure = Figure()
         figure.subplots().plot([1, 2])
         tracking.conclude(FIGURES, [report], {"1 two/anna": figure})
-        return entry
+        return artifact
 
 
 @stage("lm", version=1, title="a tiny model", keys={"batches": lambda batches: None})
@@ -197,8 +197,8 @@ def test_a_tracker_that_cannot_write_costs_nothing(name: str, place: Place, monk
             monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         case _:
             (place.folder / "tracking").write_text("a file where a folder should be")
-    entry = place.train(name)
-    assert [point["step"] for point in entry.read_rows(CURVE, "curve")] == STEPS
+    artifact = place.train(name)
+    assert [point["step"] for point in artifact.read_rows(CURVE, "curve")] == STEPS
     (line,) = place.said
     assert re.match(rf"WARNING   {TRACKERS[name][0]} .*\w(Error|Exception): ", line)
 

@@ -15,7 +15,7 @@ from lm.finetuning import ClassificationOptions
 from lm.model import LanguageModel
 from lm.probing.probe import FittedProbe, ProbeDescription, ProbeNetwork, VectorRecipe
 from lm.samples.sample_model import SampleLanguageModel, create_sample_model
-from pipelines.extras.finetune import GptOptions
+from pipelines.plugins.finetune import GptOptions
 from tests.lm.samples.tiny import TRANSFORMER
 from tests.pipelines.tiny import save_run, sweep
 from tokenizer.tokenizer import Tokenizer

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.extras.zerospeech import sound_pairs, utterance_pairs
+from pipelines.plugins.zerospeech import sound_pairs, utterance_pairs
 from tests.killing import PROCESSES
 from wordless.audio.recordings import embedded
 from wordless.audio.recordings.corpus import build_manifest, find_recordings

@@ -1,0 +1,50 @@
+"""A plugin of ``wordless run``: its options and facts, which command lines and readers of a run know of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from wordless.audio.audio_options import SpectrogramConfig
+from wordless.base.options import Options
+
+# "rates": language models of several rates; "evaluator": a classifier of labels; "test clips" are not for models alone
+Need = Literal["codes", "lm", "rates", "evaluator", "test clips"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoOptions(Options):
+    """Of a plugin without options."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plugin:
+    """What the command line, and whoever reads a run, must know of a plugin."""
+
+    own_seeds: ClassVar[tuple[str, ...]] = ()  # none: all follow that of the run
+
+    name: str  # of its stage, its group of options and its section of ``results.json``
+    options: type[Options] = NoOptions
+    explanation: str  # of the group of options
+    preset: str = ""  # the choice of the group that has the defaults, if conf/ has others
+    of_report: bool = False  # whether it joins each run of one training that has a report
+    typed: Mapping[str, tuple[object, str]] = field(default_factory=dict)  # as `RunSettings.typed`
+    needs: tuple[Need, ...] = ()
+    seeded: bool = False  # whether its seeds move with those of a run with several seeds
+    fill: Callable[[dict[str, Any], SpectrogramConfig], None] | None = None  # sets options that follow from a front end
+    voices: str = ""  # its option with the number of voices of the built-in corpus that it keeps from training
+    # Of all options of a run that names no stages: "" joins it, other words say why not, None: there is no question.
+    joins: Callable[[Mapping[str, Any]], str | None] = lambda values: None
+    costs: Mapping[str, float] = field(default_factory=dict)  # its stages -> seconds of a core, for the forecast
+    # folder of a run -> name of the artifact that is copied there
+    parts: Mapping[str, str] = field(default_factory=dict)
+    page: str = ""  # template of its section of the report, below this folder; the name is its anchor
+    link: str = ""  # to it
+    late: bool = False  # whether it stands behind the sounds and the tokenizer
+    sentences: str = ""  # template of `headline` or `opening`, `summary` and `tiles`, for page and terminal
+    # its figures -> unit, title ("": the name), and title of the number of clips that have it, as `Measure`
+    measures: Mapping[str, tuple[str, str] | tuple[str, str, str]] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)  # its other names in ``results.json`` -> in words
+
+    @property
+    def reads_codes(self) -> bool:
+        return "codes" in self.needs

@@ -1,0 +1,28 @@
+"""The table of the plugins of ``wordless run``. The core knows no plugin by name: it reads this table.
+
+A plugin is a folder beside this file, a line of `PLUGINS`, and one of `HOOKS_OF_PLUGINS` in
+`pipelines.plugins.hooks_table`. Who deletes the folder, and the lines of both files that name it, has deleted it.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from pipelines.plugins.codes import PLUGIN as CODES
+from pipelines.plugins.next_sample import PLUGIN as NEXT_SAMPLE
+from pipelines.plugins.plugin import Plugin
+from pipelines.plugins.rates import PLUGIN as RATES
+from pipelines.plugins.speech_judges import PLUGIN as SPEECH_JUDGES
+from pipelines.plugins.zerospeech import PLUGIN as ZEROSPEECH
+
+PLUGINS: Mapping[str, Plugin] = {
+    "codes": CODES,
+    "zerospeech": ZEROSPEECH,
+    "rates": RATES,
+    "next_sample": NEXT_SAMPLE,
+    "speech_judges": SPEECH_JUDGES,
+}
+
+
+def plugins(names: Iterable[object] = PLUGINS) -> tuple[Plugin, ...]:
+    """Return the plugins among names, in the order of the table."""
+    wanted = {*names}
+    return tuple(plugin for name, plugin in PLUGINS.items() if name in wanted)

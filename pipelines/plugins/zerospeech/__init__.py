@@ -1,0 +1,93 @@
+"""Tests of what the GPT knows of words and sentences: options and facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pipelines.plugins.plugin import Plugin
+from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig, order_pairs
+from wordless.base.messages import InputError, require
+from wordless.base.options import Options, option, renamed
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZerospeechConfig(Options):
+    voices: int = option(
+        12,
+        "number of the last voices of the built-in corpus, which speak the tests; embedded.voices must leave them out",
+        least=1,
+        most=len(VOICES) - 1,
+    )
+    words: int = 30  # of test at most, in a corpus of words: those that begin with exactly one consonant
+    pseudo_words_per_word: int = renamed(3, "rounds")  # in a corpus of words
+    sentences: int = option(
+        30,
+        "in a corpus of sentences: those that are paired with another order of words, or with a noun that disagrees",
+        least=1,
+        most=500,
+    )
+    consistency: int = option(
+        0,
+        "such as 10: texts whose wrong sounds change speaker, gender, pitch or background midway; 0: none",
+        least=0,
+        most=100,
+    )
+    seed: ClassVar[int] = 0  # of the speeds and pitches
+
+    def require_unheard(self, embedded: EmbeddedConfig) -> None:
+        """Refuse voices that the corpus has, too, and a corpus without the words of the tests."""
+        rule = "the stage zerospeech asks for words of the default corpus: choose false, or leave the stage out"
+        if embedded.other:
+            raise InputError(option="embedded.other", value=True, rule=rule)
+        left = len(VOICES) - self.voices
+        needed = f"zerospeech needs {self.voices} voices that are not trained on"
+        rule = f"{needed}: choose {left} or fewer, or a smaller zerospeech.voices"
+        require(embedded.voices <= left, "embedded.voices", embedded.voices, rule)
+
+    def texts(self, embedded: EmbeddedConfig) -> list[tuple[str, str]]:
+        """List the texts of the tests of consistency in two parts: held-out sentences, or two words."""
+        if embedded.sentences:
+            sentences = [sentence.removesuffix(".") for sentence, _ in order_pairs(self.consistency)]
+            halves = (text.split() for text in sentences)
+            return [(" ".join(words[:3]), " ".join(words[3:])) for words in halves]
+        words = WORDS[: embedded.words]
+        numbers = [number % len(words) for number in range(self.consistency)]
+        return [(words[number], words[(number + 1) % len(words)]) for number in numbers]
+
+
+def _joins(values: Mapping[str, Any]) -> str | None:
+    """Join a GPT of one rate over the built-in sentences; say why too few voices are left to test it by word order."""
+    embedded, unheard, every = values["embedded"], values["zerospeech"]["voices"], len(VOICES)
+    voices = embedded["voices"]
+    if not embedded["sentences"] or values["tokenizer"]["rates"] is not None:
+        return None
+    if max(voices - 1, unheard) < every < voices + unheard:  # other numbers are refused with their range
+        left = f"embedded.voices={voices} leaves {every - voices} of {every}, zerospeech.voices is {unheard}"
+        return f"word order is not tested: {left}"
+    return ""
+
+
+PLUGIN = Plugin(
+    name="zerospeech",
+    options=ZerospeechConfig,
+    explanation="does the GPT tell words from pseudo-words; runs on the built-in sentences have the stage by default",
+    needs=("codes", "lm"),
+    voices="voices",
+    costs={"pair_codes": 8.0, "spoken_pairs": 42.0, "probed_pairs": 22.0},  # of the built-in sentences: docs/log.md
+    joins=_joins,
+    page="zerospeech/language_tests.html.jinja",
+    link="Words and sentences",
+    sentences="zerospeech/zerospeech_sentences.jinja",
+    measures={
+        f"consistency_{change}": ("ratio", f"right answers, other {change}")
+        for change in ("speaker", "gender", "pitch", "background")
+    },
+    names={
+        "word_bigram": "frequencies of pairs of words",
+        "gpt_past_0.2": "GPT that sees 0.2 s",
+        "gpt_past_0.4": "GPT that sees 0.4 s",
+        "gpt_past_0.8": "GPT that sees 0.8 s",
+    },
+)
