@@ -88,12 +88,12 @@ def write_results(
         ],
         "provenance": source,
     }
-    of_extras, figures = list[Row](), list[Row]()
+    of_plugins, figures = list[Row](), list[Row]()
     for plugin, hooks in zip(plugins(settings.stages), hooks_of(settings.stages), strict=True):
         section, rows = hooks.rows(made, manifest, settings)
         content |= {plugin.name: section} if section else {}
-        of_extras += rows
-    frames = [frame(of_extras)]
+        of_plugins += rows
+    frames = [frame(of_plugins)]
     if probes is not None:
         compared = _comparison(probes, made, settings)
         content["comparison"] = compared.as_section()

@@ -222,7 +222,7 @@ class StageRun(Session):
         *,
         sound: TrainingSound | None = None,
     ) -> TrainingRecord:
-        """Task `fit` with checkpoints, progress and trackers; ``option`` names the config on the command line.
+        """StageTask `fit` with checkpoints, progress and trackers; ``option`` names the config on the command line.
 
         Afterwards the log and `COVERAGE` say what was read of the training recordings, ``sound``; None: of none.
         """
@@ -367,7 +367,7 @@ Begin = Callable[[Hashable, str | None], "Future[set[str]]"]  # lets a process w
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class StageTask:
     read: set[str]  # keys of its inputs
     artifact: CachedArtifact  # that it makes, or that the store has
     make: Callable[[], CachedArtifact]  # makes or finds the artifact, in this process
@@ -384,7 +384,7 @@ class TaskGraph:
         self._begin, self._threads, self._trials = begin, threads, [*trials]
         self.artifacts: dict[str, CachedArtifact] = {}  # by key, of all calls
         self.made: set[str] = set()  # keys of artifacts that this process made, or another one that planned ahead
-        self._left: dict[str, Task] = {}  # calls by key whose artifacts are not made yet
+        self._left: dict[str, StageTask] = {}  # calls by key whose artifacts are not made yet
         self._notices: dict[str, list[Callable[[CachedArtifact], object]]] = {}
 
     def add(
@@ -401,14 +401,16 @@ class TaskGraph:
         while self._trials and self._trials[0] != trial:
             self._trials.pop(0)  # it is planned
         if not artifact.reused and key not in self.made:
-            call = Task(read=read, artifact=artifact, make=make, threads=threads, trial=trial, is_training=is_training)
+            call = StageTask(
+                read=read, artifact=artifact, make=make, threads=threads, trial=trial, is_training=is_training
+            )
             self._left[key] = call
             artifact = replace(artifact, make=lambda: self.make([key]))
         self.artifacts[key] = artifact
         return artifact
 
     def when_made(self, artifact: CachedArtifact, tell: Callable[[CachedArtifact], object]) -> None:
-        """Task ``tell`` once the artifact is made."""
+        """StageTask ``tell`` once the artifact is made."""
         if artifact.key in self._left:
             self._notices.setdefault(artifact.key, []).append(tell)
         else:

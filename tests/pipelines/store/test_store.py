@@ -43,7 +43,7 @@ from tests.pipelines.tiny import silent_session
 from wordless.base.files import MARK, file_stamp
 from wordless.base.messages import InputError
 
-RECIPE = CacheKey(stage="sums", version=1, arguments={"terms": 3, "seed": 0, "codes": "def"})
+CACHE_KEY = CacheKey(stage="sums", version=1, arguments={"terms": 3, "seed": 0, "codes": "def"})
 PROCESSES = multiprocessing.get_context("fork")  # these processes run no threads
 
 
@@ -52,7 +52,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
 
 
-def made(store: Store, cache_key: CacheKey = RECIPE) -> Path:
+def made(store: Store, cache_key: CacheKey = CACHE_KEY) -> Path:
     """An artifact of two files, one of them in a folder."""
     with store.making(cache_key) as folder:
         (folder / "deep").mkdir(exist_ok=True)
@@ -64,12 +64,12 @@ def made(store: Store, cache_key: CacheKey = RECIPE) -> Path:
 @given(values=st.dictionaries(st.text(min_size=1), st.integers() | st.text() | st.none(), min_size=2))
 def test_the_key_does_not_depend_on_order(values: dict[str, int | str | None]) -> None:
     turned: Mapping[str, object] = dict(reversed(values.items()))
-    assert replace(RECIPE, arguments=values).key == replace(RECIPE, arguments=turned).key
+    assert replace(CACHE_KEY, arguments=values).digest == replace(CACHE_KEY, arguments=turned).digest
 
 
 def costs_of(store: Store) -> dict[str, float]:
     """What the artifact has cost, which must be whole."""
-    artifact = store.find(RECIPE)
+    artifact = store.find(CACHE_KEY)
     assert artifact is not None
     return artifact.costs
 
@@ -78,7 +78,7 @@ def interrupt(store: Store) -> None:
     """Begin an artifact, and end behind its first checkpoint."""
 
     def begin() -> None:
-        with store.making(RECIPE) as folder:
+        with store.making(CACHE_KEY) as folder:
             (checkpoints_of(folder) / "fit.safetensors").write_text("step 5")
             raise KeyboardInterrupt
 
@@ -88,13 +88,13 @@ def interrupt(store: Store) -> None:
 
 def test_half_an_entry_is_no_entry_and_keeps_what_it_has(store: Store) -> None:
     interrupt(store)
-    assert store.find(RECIPE) is None
-    (later := checkpoints_of(store.folder(RECIPE)) / "fit.safetensors").touch()
+    assert store.find(CACHE_KEY) is None
+    (later := checkpoints_of(store.folder(CACHE_KEY)) / "fit.safetensors").touch()
     os.utime(later, (time.time() + 100, time.time() + 100))
-    with store.making(RECIPE) as folder:
+    with store.making(CACHE_KEY) as folder:
         assert (checkpoints_of(folder) / "fit.safetensors").read_text() == "step 5"
         (folder / "sum.txt").touch()
-    assert not checkpoints_of(store.folder(RECIPE)).exists()
+    assert not checkpoints_of(store.folder(CACHE_KEY)).exists()
     costs = costs_of(store)
     assert 90 < costs["seconds"] < 110  # a killed attempt counts for what it wrote
     assert costs["cpu_seconds"] <= 110 * (os.cpu_count() or 1)
@@ -106,7 +106,7 @@ def test_processor_seconds_are_those_of_all_threads_and_not_of_waiting(store: St
         while time.thread_time() - begin < 0.3:
             hashlib.sha256(bytes(1 << 22)).digest()  # without the lock of the interpreter
 
-    with store.making(RECIPE) as folder:
+    with store.making(CACHE_KEY) as folder:
         (folder / "sum.txt").touch()
         threads = [threading.Thread(target=work) for _ in range(2)]
         for thread in threads:
@@ -125,7 +125,7 @@ def test_processor_seconds_are_those_of_the_processes_of_a_pool_too(store: Store
     begin = time.process_time()
     total = sum(numbers)
     alone = time.process_time() - begin
-    with store.making(RECIPE) as folder:
+    with store.making(CACHE_KEY) as folder:
         (folder / "sum.txt").touch()
         results = silent_session(folder.parent, workers=2).each("summing", sum, [numbers, numbers])
         assert [each for _, each in zip(range(2), results, strict=False)] == [total, total]
@@ -164,7 +164,7 @@ def test_a_disk_that_fills_up_at_the_end_costs_no_checkpoint(store: Store, monke
     interrupt(store)
     with pytest.raises(OSError, match="No space"):
         made(store)
-    assert (checkpoints_of(store.folder(RECIPE)) / "fit.safetensors").read_text() == "step 5"
+    assert (checkpoints_of(store.folder(CACHE_KEY)) / "fit.safetensors").read_text() == "step 5"
 
 
 def test_files_are_hashed_again_only_where_they_seem_to_have_changed(store: Store) -> None:
@@ -174,14 +174,14 @@ def test_files_are_hashed_again_only_where_they_seem_to_have_changed(store: Stor
     changed.write_text("7")
     os.utime(changed, ns=(before.st_atime_ns, before.st_mtime_ns))
     with pytest.raises(InputError, match="changed"):
-        store.find(RECIPE)
+        store.find(CACHE_KEY)
     changed.write_text("6")
-    assert store.find(RECIPE) is not None
+    assert store.find(CACHE_KEY) is not None
     changed.write_text("7")
     timings = json.loads((folder / TIMINGS).read_text())
     timings["files"]["deep/sum.txt"] = file_stamp(changed)
     (folder / TIMINGS).write_text(json.dumps(timings))
-    assert store.find(RECIPE) is not None  # nothing seems to have changed: the file is not hashed
+    assert store.find(CACHE_KEY) is not None  # nothing seems to have changed: the file is not hashed
 
 
 def test_a_store_is_marked_and_pruned_only_where_no_command_uses_it(
@@ -205,11 +205,11 @@ def test_a_pipe_in_the_place_of_a_record_is_not_waited_for(store: Store) -> None
     (folder / TIMINGS).unlink()
     os.mkfifo(folder / TIMINGS)
     with at_most_seconds(10), pytest.warns(UserWarning, match="missing or damaged"):
-        assert store.find(RECIPE) is not None
+        assert store.find(CACHE_KEY) is not None
     (folder / ENTRY).unlink()
     os.mkfifo(folder / ENTRY)
     with at_most_seconds(10), pytest.raises(InputError, match=r"entry\.json\b.*missing"):
-        store.find(RECIPE)
+        store.find(CACHE_KEY)
 
 
 def test_a_record_that_tells_of_another_recipe_or_of_other_libraries_is_noticed(store: Store) -> None:
@@ -218,14 +218,14 @@ def test_a_record_that_tells_of_another_recipe_or_of_other_libraries_is_noticed(
     for damage in ({"arguments": {"terms": 4}}, {"version": 2}, {"stage": "lm"}, {"files": {}}, {"libraries": 7}):
         (folder / ENTRY).write_text(json.dumps({**whole, **damage}))
         with pytest.raises(InputError, match=r"entry\.json\b.*changed"):
-            store.find(RECIPE)
+            store.find(CACHE_KEY)
     (folder / ENTRY).write_text(json.dumps(whole))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert store.find(RECIPE) is not None
+        assert store.find(CACHE_KEY) is not None
     (folder / ENTRY).write_text(json.dumps({**whole, "libraries": {**whole["libraries"], "torch": "0.1"}}))
     with pytest.warns(UserWarning, match=r"torch 0\.1\b"):
-        assert store.find(RECIPE) is not None
+        assert store.find(CACHE_KEY) is not None
 
 
 DAMAGED = (b"", b"[]", b"{}", b"\xff\x00", b"[" * 100_000, b'{"seconds": NaN, "time": 0}')
@@ -246,13 +246,13 @@ def test_damaged_timings_are_told_and_made_anew(store: Store, content: bytes | N
 @pytest.mark.parametrize("content", [*DAMAGED, b'{"seconds": "x", "time": []}'])
 def test_what_a_damaged_note_says_of_earlier_attempts_is_forgotten(store: Store, content: bytes) -> None:
     interrupt(store)
-    (checkpoints_of(store.folder(RECIPE)) / BEGUN).write_bytes(content)
+    (checkpoints_of(store.folder(CACHE_KEY)) / BEGUN).write_bytes(content)
     made(store)
     assert 0 <= costs_of(store)["seconds"] < 60
 
 
 def test_only_finished_files_are_found_again(store: Store) -> None:
-    with suppress(KeyboardInterrupt), store.making(RECIPE) as folder:
+    with suppress(KeyboardInterrupt), store.making(CACHE_KEY) as folder:
         for name in ("finished", "changed", "half"):
             (folder / name).write_text("codes")
         for name in ("finished", "changed"):
@@ -260,7 +260,7 @@ def test_only_finished_files_are_found_again(store: Store) -> None:
         (folder / "changed").write_text("other")
         (folder / "link").symlink_to("half")
         raise KeyboardInterrupt
-    with store.making(RECIPE) as folder:
+    with store.making(CACHE_KEY) as folder:
         assert [path.name for path in folder.iterdir()] == ["finished"]
 
 
@@ -278,9 +278,9 @@ def test_a_store_that_can_only_be_read_is_reused(small_disk: Path, read_only: Ca
     (folder / TIMINGS).write_text(json.dumps({**timings, "files": {}}))  # as after a copy
     read_only()
     waited: list[CacheKey] = []
-    with store.locked(RECIPE, waited.append):
+    with store.locked(CACHE_KEY, waited.append):
         assert costs_of(store)["seconds"] == timings["seconds"]
-    other = replace(RECIPE, version=2)
+    other = replace(CACHE_KEY, version=2)
     with pytest.raises(OSError, match=r"Read-only file system\b.*sums\b"), store.locked(other, waited.append):
         pass
 
@@ -292,16 +292,16 @@ def test_a_missing_or_changed_file_is_refused(store: Store, name: str, content: 
     file.unlink() if content is None else file.write_text(content)
     state = "missing" if content is None else "changed"
     with pytest.raises(InputError, match=rf"{file} .*{state}\b.*\bsums\b.*delete {folder}\b"):
-        store.find(RECIPE)
+        store.find(CACHE_KEY)
 
 
 def _make_once(root: Path, start: Event) -> None:
     """Make the artifact as a run would, and sign for it."""
     store = Store(root)
     start.wait()
-    with store.locked(RECIPE, lambda cache_key: None):
-        if store.find(RECIPE) is None:
-            with store.making(RECIPE) as folder:
+    with store.locked(CACHE_KEY, lambda cache_key: None):
+        if store.find(CACHE_KEY) is None:
+            with store.making(CACHE_KEY) as folder:
                 time.sleep(0.05)
                 (folder / f"{os.getpid()}.txt").write_text("made by this process")
 
@@ -315,12 +315,12 @@ def test_processes_that_want_the_same_entry_make_it_once(store: Store) -> None:
     for process in several:
         process.join(30)
     assert [process.exitcode for process in several] == [0] * 4
-    assert len(list(store.folder(RECIPE).glob("*.txt"))) == 1
-    assert store.find(RECIPE) is not None
+    assert len(list(store.folder(CACHE_KEY).glob("*.txt"))) == 1
+    assert store.find(CACHE_KEY) is not None
 
 
 def _hold(root: Path, held: Event) -> None:
-    with Store(root).locked(RECIPE, lambda cache_key: None):
+    with Store(root).locked(CACHE_KEY, lambda cache_key: None):
         held.set()
         time.sleep(600)
 
@@ -336,11 +336,11 @@ def test_a_killed_process_lets_go_of_its_lock(store: Store) -> None:
         waited.append(cache_key)
         os.kill(holder.pid or 0, signal.SIGKILL)
 
-    with store.locked(RECIPE, wait):
-        assert waited == [RECIPE]
+    with store.locked(CACHE_KEY, wait):
+        assert waited == [CACHE_KEY]
     holder.join(30)
     assert holder.exitcode == -signal.SIGKILL
-    with store.locked(RECIPE, waited.append):
+    with store.locked(CACHE_KEY, waited.append):
         assert len(waited) == 1
 
 
@@ -355,7 +355,7 @@ def test_an_entry_that_nobody_used_for_so_long_is_deleted_unless_a_process_makes
     assert size > 100
     assert [is_unused(artifact, days=days) for days in (1, 2, 3)] == [True, True, False]
     assert not delete_unused(artifact, days=3)
-    assert store.find(RECIPE) is not None  # which uses it
+    assert store.find(CACHE_KEY) is not None  # which uses it
     assert not delete_unused(artifact, days=2)
     long_ago(artifact / TIMINGS)
     with artifact.with_suffix(".lock").open("w") as lock:
@@ -365,31 +365,31 @@ def test_an_entry_that_nobody_used_for_so_long_is_deleted_unless_a_process_makes
     assert delete_unused(artifact, days=2)
     assert not stored_artifacts(store.root)
     assert [path.suffix for path in (store.root / "sums").iterdir()] == [".lock"]
-    assert store.find(RECIPE) is None
+    assert store.find(CACHE_KEY) is None
 
 
 def test_a_killed_stage_is_deleted_with_its_checkpoints(store: Store) -> None:
     interrupt(store)
     (begun,) = stored_artifacts(store.root)
     assert not delete_unused(begun, days=1)
-    long_ago(*begun.parent.glob(f"{RECIPE.key}.*"))
+    long_ago(*begun.parent.glob(f"{CACHE_KEY.digest}.*"))
     assert delete_unused(begun, days=1)
-    assert not list(begun.parent.glob(f"{RECIPE.key}.[pc]*"))
+    assert not list(begun.parent.glob(f"{CACHE_KEY.digest}.[pc]*"))
 
 
 def test_entries_are_listed_with_their_faults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     call, root = Command("store", monkeypatch, capsys), tmp_path / "a store"
-    with Store(root).making(RECIPE) as folder:
+    with Store(root).making(CACHE_KEY) as folder:
         (folder / "sum.bin").write_bytes(bytes(2_000_000))
-    with Store(root).making(replace(RECIPE, stage="lm")) as folder:
+    with Store(root).making(replace(CACHE_KEY, stage="lm")) as folder:
         (folder / "x").write_text("6")
     (root / "lm" / "0123456789abcdef.partial").mkdir()
-    file = Store(root).folder(RECIPE) / "sum.bin"
+    file = Store(root).folder(CACHE_KEY) / "sum.bin"
     code, listed, _ = call(f"store.root={root}")
     assert code == 0
-    assert f"sums                   {RECIPE.key}         2.0 MB  whole" in listed
+    assert f"sums                   {CACHE_KEY.digest}         2.0 MB  whole" in listed
     assert "2 artifacts, 2.0 MB, 0 damaged" in listed
     file.write_bytes(bytes(1_000_000) + b"1" + bytes(999_999))
     code, listed, told = call(f"store.root={root}")
