@@ -155,7 +155,7 @@ def test_recordings_without_codes_and_soft_codes_of_an_upsampler_are_refused(mod
         with pytest.raises(InputError, match="0 time steps"):
             layer_features(model, clips)
     upsampler = LanguageModel.create(TINY, rates_format(2, 1), seed=0)
-    with pytest.raises(InputError, match="compare.readout=codes"):
+    with pytest.raises(InputError, match=r"compare\.readout=codes"):
         layer_features(upsampler, [replace(_soft(5, 1), codes=random_rates(rates_format(2, 1), 3))])
 
 
