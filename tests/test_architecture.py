@@ -144,7 +144,7 @@ KEEPERS = {
 }
 
 
-# Libraries that are imported inside functions, because one option, backbone or format needs them, and their import takes
+# Libraries that are imported inside functions, because an option, backbone or format needs them, and their import takes
 # half a second or more, or they are optional. All else is imported at the top of a file.
 LATE = {
     **dict.fromkeys(("gradio", "starlette", "ray", "mlflow", "wandb", "requests", "datasets", "triton"), "optional"),
@@ -231,7 +231,7 @@ def is_late(module: str) -> bool:
     """Whether a module is of a late library, or of ours and imports one at its top."""
     if any(f"{module}.".startswith(f"{name}.") for name in LATE):
         return True
-    tops = TREES[MODULES[module]].backbone if module in MODULES else []
+    tops = TREES[MODULES[module]].body if module in MODULES else []
     modules = [node.module for node in tops if isinstance(node, ast.ImportFrom)]
     modules += [name.name for node in tops if isinstance(node, ast.Import) for name in node.names]
     return any(f"{each}.".startswith(f"{name}.") for each in modules if each for name in LATE)

@@ -1,4 +1,4 @@
-"""What holds for every backbone: a clip's states, windows, seeds, frozen layers, and the model's folder; the GPT as one."""
+"""What holds for every backbone: a clip's states, windows, seeds, frozen layers, the model's folder; the GPT as one."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -59,7 +59,7 @@ BACKBONES: dict[str, Backbone] = {
         for kind, (_, sizes) in KINDS.items()
     },
 }
-EVERY = pytest.mark.parametrize("body", BACKBONES.values(), ids=BACKBONES.keys())
+EVERY = pytest.mark.parametrize("backbone", BACKBONES.values(), ids=BACKBONES.keys())
 
 
 def test_every_backbone_is_here_and_what_is_fine_tuned_is_read_again() -> None:
@@ -195,7 +195,7 @@ def weights_in(folder: Path, name: str) -> tuple[BackboneOptions, dict[str, Path
         case _:
             model = saved(BACKBONES["audio_transformer_pooling"], folder)
             options = AudioTransformerOptions(weights="run" if name == "run" else str(folder))
-            return options, {"audio_transformer": folder}, model.network.backbone.state_dict()
+            return options, {"audio_transformer": folder}, model.network.body.state_dict()
 
 
 @pytest.mark.parametrize("name", ["gpt", "ast", "wav2vec2", "run", "folder"])
