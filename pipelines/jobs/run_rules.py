@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import reduce
 from typing import Any
 
-from pipelines.bodies.sound_gpt_body import MAKE as SOUND_STATES
+from pipelines.backbones.sound_gpt_backbone import MAKE as SOUND_STATES
 from pipelines.methods.methods_table import METHODS
 from pipelines.plugins.hooks_table import hooks_of
 from pipelines.plugins.table import plugins
@@ -102,7 +102,7 @@ def _set_voice(vocoder: dict[str, Any], values: Mapping[str, Any]) -> None:
 def _with_readable_clips(settings: RunSettings) -> RunSettings:
     """Return the settings with a `min_seconds` that every probed method can read."""
     own, rate = settings.corpus.inspection, settings.audio.sample_rate
-    seconds = [settings.body(method).least_seconds(method, rate) for method in settings.probed_methods]
+    seconds = [settings.backbone(method).least_seconds(method, rate) for method in settings.probed_methods]
     inspection = replace(own, min_seconds=max([own.min_seconds, *seconds]))
     return with_values(settings, corpus=with_values(settings.corpus, inspection=inspection))
 
@@ -131,7 +131,7 @@ def require_run(settings: RunSettings, tokens: TokenizerConfig) -> None:
         require_same_voice(vocoder.start, vocoder.wavenet, settings.audio, steps=vocoder.fit.steps)
     for method in settings.probed_methods:
         if method.kind != "untrained":
-            settings.body(method).require_weights(settings.audio.sample_rate)
+            settings.backbone(method).require_weights(settings.audio.sample_rate)
         if method.rate > len(rates := tokenizer.rates or ()):
             rule = f"tokenizer.rates is {list(rates) or 'null'}: name rates, such as [8,4,2], or leave the method out"
             raise InputError(f"compare.methods has {method.name}: {rule}")
