@@ -33,7 +33,7 @@ PRELOADED = (
     *("pipelines.jobs.speaking", "pipelines.jobs.embedding", "pipelines.pages.report", "pipelines.pages.sweep_page"),
     *("torch.utils.tensorboard", "torch._dynamo", "fairseq2.models.transformer_lm", "conf", "omegaconf._impl"),
     *("hydra.core.utils", "hydra._internal.hydra", "hydra._internal.config_loader_impl", "vocoder.numba_streams"),
-    *("vocoder.pyin", "scipy.signal", "pystoi", "sklearn.linear_model", "rich.progress", "matplotlib.pyplot"),
+    *("tests.librosa_import", "scipy.signal", "pystoi", "sklearn.linear_model", "rich.progress", "matplotlib.pyplot"),
     *("espeakng_loader", "tests.killing", "tests.pipelines.tiny_chain"),
 )
 PROCESSES.set_forkserver_preload([*PRELOADED])

@@ -126,7 +126,7 @@ KEEPERS = {
     ),
     "sklearn": ("lm", "pipelines", "vocoder/filters.py"),
     "librosa": (
-        "pipelines/stages/features.py",  # under a lock
+        *("vocoder/measures.py", "pipelines/stages/features.py"),  # under a lock
         "pipelines/plugins/speech_judges/opinions.py",
     ),
     "numba": ("vocoder/numba_streams.py", "wordless/base/compiling.py"),

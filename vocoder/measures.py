@@ -7,7 +7,9 @@ time warping, which would hide a drift.
 import math
 import warnings
 from collections.abc import Collection, Iterator, Sequence
+from functools import cache
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import soxr
@@ -16,12 +18,12 @@ from torch import Tensor
 from torchaudio.functional import create_dct
 
 from tokenizer.codes import Codes, require_same_codebook
-from vocoder import pyin
 from vocoder.generation import RunawayGuard
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import Waveform
 from wordless.base.arrays import DoubleArray, FloatArray
+from wordless.base.compiling import compiling, importing
 from wordless.base.messages import InputError
 
 DECIBELS_PER_NAT = 10 / math.log(10)  # of power
@@ -37,7 +39,7 @@ LEAST_RATE = 1_000  # Hz; sounds of lower rates, such as those of whales, have n
 PITCH_FRAME_SECONDS, HOP_SECONDS = 0.064, 0.01
 CENTS_PER_OCTAVE = 1200.0
 LEAST_VOICED = 5  # frames of a median pitch
-HOW_TO_GET_PITCH = "numba cannot be imported here: pip install numba, on a Python that it supports"
+HOW_TO_GET_PITCH = "librosa and numba cannot be imported here: pip install librosa numba, on a Python that both support"
 
 LOWEST_PERIODIC, HIGHEST_PERIODIC = 60.0, 400.0  # Hz
 _WINDOW_SECONDS = 0.025
@@ -170,34 +172,48 @@ def _pair(original: Waveform, sound: Waveform) -> tuple[FloatArray, FloatArray]:
 
 
 def has_pitch() -> bool:
-    """Return whether pitch can be measured here: it needs numba, which not every platform and Python has."""
-    return find_spec("numba") is not None  # its import takes a second
+    """Return whether pitch can be measured here: librosa needs numba, which not every platform and Python has."""
+    return all(find_spec(name) is not None for name in ("librosa", "numba"))  # their imports take seconds
 
 
 def pitch(waveform: Waveform) -> DoubleArray:
     """Measure the fundamental frequency in Hz of each frame ``(frames,)``; nan where there is none.
 
-    pYIN (Mauch and Dixon 2014), as `librosa.pyin` gives it. Frames are 10 ms apart and 64 ms long; pitch has steps of
-    a tenth of a semitone, 10 cents.
+    pYIN (Mauch and Dixon 2014) as in librosa. Frames are 10 ms apart and 64 ms long; pitch has steps of a tenth of a
+    semitone, 10 cents.
 
     Raises:
-        InputError: numba cannot be imported.
+        InputError: librosa or numba cannot be imported.
     """
-    if not np.any(waveform.samples):
-        return np.full(1 + round(waveform.seconds / HOP_SECONDS), np.nan)
-    rate = waveform.sample_rate
     try:
-        return pyin.track(
-            waveform.samples.astype(np.float64),
-            rate,
-            lowest=LOWEST_PITCH,
-            highest=min(HIGHEST_PITCH, rate / 4),
-            frame_length=2 * round(rate * PITCH_FRAME_SECONDS / 2),
-            hop_length=round(rate * HOP_SECONDS),
-        )
+        with importing("librosa.core.pitch"):
+            import librosa.core.pitch  # noqa: F401  # and numba with it, at once: librosa itself waits until it is used
     except (ImportError, OSError) as error:
         problem = f"pitch cannot be measured ({error}); leave it out of listening.metrics: {HOW_TO_GET_PITCH}"
         raise InputError(problem) from error
+    if not np.any(waveform.samples):
+        return np.full(1 + round(waveform.seconds / HOP_SECONDS), np.nan)
+    rate = waveform.sample_rate
+    found, _, _ = _pyin()(
+        waveform.samples.astype(np.float64),
+        sr=rate,
+        fmin=LOWEST_PITCH,
+        fmax=min(HIGHEST_PITCH, rate / 4),
+        frame_length=2 * round(rate * PITCH_FRAME_SECONDS / 2),
+        hop_length=round(rate * HOP_SECONDS),
+    )
+    frequencies: DoubleArray = found
+    return frequencies
+
+
+@cache
+def _pyin() -> Any:  # librosa has no types
+    """Return pYIN, after a first call that compiles what its import does not."""
+    with compiling():
+        from librosa import pyin
+
+        pyin(np.ones(1024), sr=8000, fmin=LOWEST_PITCH, fmax=HIGHEST_PITCH, frame_length=512)
+    return pyin
 
 
 def pitch_error(original: DoubleArray, other: DoubleArray) -> float | None:
