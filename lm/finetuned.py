@@ -1,6 +1,6 @@
-"""A fine-tuned model, which is a body with a head: its network and loss, predictions for recordings, and its folder.
+"""A fine-tuned model, which is a backbone with a head: its network and loss, predictions for recordings, and its folder.
 
-`LayerReader` reads the states of all layers of a body, fine-tuned or not, as vectors for probes. Any process creates or
+`LayerReader` reads the states of all layers of a backbone, fine-tuned or not, as vectors for probes. Any process creates or
 loads the network, reads recordings piece by piece, and pools the states of each layer over time, so that memory does
 not grow with the length of a recording. A network does not see the previous piece.
 """
@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.audio_transformer import AudioTransformerBody
-from lm.bodies.body import Body, BodyNetwork, BodyReading, FrontEnd
-from lm.bodies.clips import LabelledBatch, StoredClips, batches_by_length
-from lm.bodies.code_gpt import GptBody
-from lm.bodies.convolutional import ConvBody
-from lm.bodies.spectrogram_transformer import AstBody
-from lm.bodies.wav2vec2 import Wav2vec2Body
+from lm.backbones.audio_transformer import AudioTransformerBackbone
+from lm.backbones.backbone import Backbone, BackboneNetwork, BackboneReading, FrontEnd
+from lm.backbones.clips import LabelledBatch, StoredClips, batches_by_length
+from lm.backbones.code_gpt import GptBackbone
+from lm.backbones.convolutional import ConvBackbone
+from lm.backbones.spectrogram_transformer import AstBackbone
+from lm.backbones.wav2vec2 import Wav2vec2Backbone
 from lm.finetuning import FrozenLayers, HeadOptions
 from lm.heads import ClassificationTask, PredictionRow, RegressionTask, SequenceTask, Task
 from lm.probing.vectors import Frames
@@ -37,9 +37,9 @@ from wordless.base.saved_models import FINE_TUNED, load_network, model_card, mod
 _HEADS: dict[str, type[Task]] = {each.name: each for each in (ClassificationTask, RegressionTask, SequenceTask)}
 
 
-# The bodies of models that are loaded without naming the body's class.
-BODY_CLASSES: dict[str, type[Body]] = {
-    each.name: each for each in (GptBody, AstBody, Wav2vec2Body, AudioTransformerBody, ConvBody)
+# The backbones of models that are loaded without naming the backbone's class.
+BACKBONE_CLASSES: dict[str, type[Backbone]] = {
+    each.name: each for each in (GptBackbone, AstBackbone, Wav2vec2Backbone, AudioTransformerBackbone, ConvBackbone)
 }
 
 
@@ -50,7 +50,7 @@ def create_task(options: HeadOptions, train: Sequence[str], held_out: Sequence[s
 
 
 def read_states(
-    network: Callable[[Tensor, Tensor], Frames], reading: BodyReading, inputs: Tensor, lengths: Tensor
+    network: Callable[[Tensor, Tensor], Frames], reading: BackboneReading, inputs: Tensor, lengths: Tensor
 ) -> Frames:
     """Compute the states ``(batch, states, dim)`` of whole clips, and the number of states of each ``(batch,)``.
 
@@ -75,11 +75,11 @@ def read_states(
 
 
 class FineTunedNetwork(nn.Module):
-    """A body and a head. Frozen layers stay in evaluation mode: they have no dropout in training either."""
+    """A backbone and a head. Frozen layers stay in evaluation mode: they have no dropout in training either."""
 
-    def __init__(self, body: BodyNetwork, head: nn.Module, reading: BodyReading) -> None:
+    def __init__(self, backbone: BackboneNetwork, head: nn.Module, reading: BackboneReading) -> None:
         super().__init__()
-        self.body = body
+        self.body = backbone  # saved weights have this name
         self.head = head
         self.reading = reading
 
@@ -96,7 +96,7 @@ class FineTunedNetwork(nn.Module):
         return self
 
 
-def freeze(network: BodyNetwork, count: FrozenLayers) -> None:
+def freeze(network: BackboneNetwork, count: FrozenLayers) -> None:
     """Keep the weights of the first ``count`` layers and of what embeds the inputs; ``inputs``: of the latter."""
     layers = len(network.stack) - 1
     if count == "all":
@@ -105,19 +105,19 @@ def freeze(network: BodyNetwork, count: FrozenLayers) -> None:
         network.stack[0].requires_grad_(False)
     elif count > layers:
         raise InputError(
-            f"body.frozen_layers is {count}, and the body has {counted(layers, 'layer')}; choose 0 to {layers}, or all"
+            f"backbone.frozen_layers is {count}, and the backbone has {counted(layers, 'layer')}; choose 0 to {layers}, or all"
         )
     elif count:
         for layer in network.stack[: 1 + count]:
             layer.requires_grad_(False)
 
 
-def create_network(body: Body, network: BodyNetwork, task: Task, *, seed: int) -> FineTunedNetwork:
-    """Put a head on the network of a body; the head's weights follow from the seed."""
+def create_network(backbone: Backbone, network: BackboneNetwork, task: Task, *, seed: int) -> FineTunedNetwork:
+    """Put a head on the network of a backbone; the head's weights follow from the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = task.create(body.reading.dim, states_per_second=body.reading.states_per_second)
-    return FineTunedNetwork(network, head, body.reading).float()  # whatever PyTorch's default type is
+        head = task.create(backbone.reading.dim, states_per_second=backbone.reading.states_per_second)
+    return FineTunedNetwork(network, head, backbone.reading).float()  # whatever PyTorch's default type is
 
 
 def task_loss(model: nn.Module, batch: LabelledBatch, *, task: Task) -> tuple[Tensor, int]:
@@ -148,7 +148,7 @@ _VALUES_AT_ONCE = 1 << 24  # of their inputs, or of the states of a layer, with 
 class _Saved:
     """The content of ``config.json``."""
 
-    body: str  # its name in the table
+    body: str  # the backbone's name in the table
     body_config: dict[str, object]
     head: str
     task: dict[str, object]
@@ -159,11 +159,13 @@ class _Saved:
 
 
 class FineTunedModel:
-    """A body with a head, trained on labels."""
+    """A backbone with a head, trained on labels."""
 
-    def __init__(self, network: FineTunedNetwork, body: Body, task: Task, *, trim_db: float | None = None) -> None:
+    def __init__(
+        self, network: FineTunedNetwork, backbone: Backbone, task: Task, *, trim_db: float | None = None
+    ) -> None:
         self.network = network.eval()
-        self.body = body
+        self.backbone = backbone
         self.task = task
         self.trim_db = trim_db  # corpus.inspection.trim_db of its clips; None: their ends were not trimmed
         self.channel: Channel = "mean"  # of the recordings that it was trained on
@@ -172,18 +174,18 @@ class FineTunedModel:
 
     @classmethod
     def from_pretrained(
-        cls, folder: Path | str, *, body: type[Body] | None = None, device: str = "cpu"
+        cls, folder: Path | str, *, backbone: type[Backbone] | None = None, device: str = "cpu"
     ) -> "FineTunedModel":
         """Load a model that `save_pretrained` wrote, from a folder or, as ``user/name``, from the Hugging Face hub.
 
-        ``body`` is the class of its body, by default that of `BODY_CLASSES` with its name.
+        ``backbone`` is the class of its backbone, by default that of `BACKBONE_CLASSES` with its name.
         """
-        bodies = BODY_CLASSES if body is None else {body.name: body}
+        backbones = BACKBONE_CLASSES if backbone is None else {backbone.name: backbone}
         folder = model_folder(folder, FINE_TUNED)
         with reading(folder, FINE_TUNED, _Saved) as saved:
-            match_choice((*bodies,), saved.body, option="body")
+            match_choice((*backbones,), saved.body, option="body")
             match_choice((*_HEADS,), saved.head, option="head")
-            described = build(bodies[saved.body], saved.body_config, name="body_config")
+            described = build(backbones[saved.body], saved.body_config, name="body_config")
             task = build(_HEADS[saved.head], saved.task, name="task")
 
             def create() -> FineTunedNetwork:
@@ -199,19 +201,19 @@ class FineTunedModel:
         """Write the model, what it reads of the folder ``front_end`` and, last, config.json: then it is complete."""
         folder = Path(folder).expanduser()
         folder.mkdir(parents=True, exist_ok=True)
-        for part in self.body.parts:
+        for part in self.backbone.parts:
             replace_folder(folder / part, front_end / part)
         cut = f"cut off where they are more than {self.trim_db or 0:g} dB below the loudest 20 ms"
-        head, rate = self.task.name, self.body.reading.sample_rate
+        head, rate = self.task.name, self.backbone.reading.sample_rate
         facts = {
             "parameters": f"{sum(parameter.numel() for parameter in self.network.parameters()):,}",
             "sample rate": f"{rate} Hz",
-            "states per second": f"{self.body.reading.states_per_second:g}",
+            "states per second": f"{self.backbone.reading.states_per_second:g}",
             "learned": escape_markdown(self.task.summary),
             "silent ends": "kept" if self.trim_db is None else cut,
         }
-        body = f"A body that gives states over time to a recording ({self.body.title})"
-        about, use = f"{body}, and a head that predicts labels from them ({head}).", _USE.format(rate=rate)
+        backbone = f"A backbone that gives states over time to a recording ({self.backbone.title})"
+        about, use = f"{backbone}, and a head that predicts labels from them ({head}).", _USE.format(rate=rate)
         card = model_card(f"Fine-tuned model: {head}", about, facts, use, tags=head, note=_NOTE)
         of_background = {} if self.background is None else {"background": self.background}
         self.write(folder, card=card, trim_db=self.trim_db, channel=self.channel, **of_background)
@@ -219,8 +221,8 @@ class FineTunedModel:
     def write(self, folder: Path, *, card: str | None = None, **recordings: object) -> None:
         """Write model.safetensors and, last, config.json, with what is said of the ``recordings`` that can be read."""
         config = {
-            "body": self.body.name,
-            "body_config": asdict(self.body),
+            "body": self.backbone.name,
+            "body_config": asdict(self.backbone),
             "head": self.task.name,
             "task": asdict(self.task),
             **recordings,
@@ -232,13 +234,13 @@ class FineTunedModel:
 
         Silent ends are cut off as those of the training clips, here by the levels at the model's rate.
         """
-        front_end, rate = self.front_end(), self.body.reading.sample_rate
+        front_end, rate = self.front_end(), self.backbone.reading.sample_rate
         if self.trim_db is not None:
             sounds = [trim_ends(sound, self.trim_db) for sound in sounds]
         for sound in sounds:
             if sound.sample_rate != rate:
                 raise InputError(f"a sound has {sound.sample_rate} Hz; read it at the model's rate, {rate} Hz")
-            if (samples := len(sound.samples)) < (least := self.body.reading.least_samples):
+            if (samples := len(sound.samples)) < (least := self.backbone.reading.least_samples):
                 short = f"a sound has {samples} samples, fewer than the {least} of a state"
                 raise InputError(f"{short} ({1000 * least / rate:g} ms); leave it out")
         inputs = [front_end([sound.samples]) for sound in sounds]
@@ -247,7 +249,7 @@ class FineTunedModel:
     def front_end(self) -> FrontEnd:
         if self.folder is None:
             raise InputError("this model has no folder with its front end; load it with from_pretrained")
-        return self.body.front_end(self.folder, device=str(self.device))
+        return self.backbone.front_end(self.folder, device=str(self.device))
 
     @property
     def device(self) -> torch.device:
@@ -258,7 +260,7 @@ class FineTunedModel:
     def outputs(self, clips: StoredClips) -> list[FloatArray]:
         """Compute the outputs ``(steps, width)`` of each clip."""
         found: dict[int, FloatArray] = {}
-        reading = self.body.reading
+        reading = self.backbone.reading
         of_states = reading.dim * reading.states_per_second / reading.inputs_per_second  # values for each input
         most = int(_VALUES_AT_ONCE / max(clips.width, of_states))
         for rows, inputs, lengths in batches_by_length(clips, batch_size=CLIPS_AT_ONCE, most_inputs=most):

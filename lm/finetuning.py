@@ -109,7 +109,7 @@ class SequenceOptions(HeadOptions):
     reads_whole_clips = True
 
     dropout: float = 0.1  # dropout before the linear layer
-    # least steps of the outputs per second; a body with fewer states gives several steps for each
+    # least steps of the outputs per second; a backbone with fewer states gives several steps for each
     least_steps_per_second: float = 50.0
     beam_size: int = option(
         0,

@@ -1,4 +1,4 @@
-"""Heads: what is predicted from the states of a body, and its figures on test clips.
+"""Heads: what is predicted from the states of a backbone, and its figures on test clips.
 
 A head is a module over the states, and a task (`Task`), which says what the module's outputs mean and which
 ``config.json`` of a fine-tuned model holds; `lm.finetuned` has the table of all heads. Its options on the command line

@@ -1,4 +1,4 @@
-"""The reader of all layers of a body, fine-tuned or not, as vectors for probes.
+"""The reader of all layers of a backbone, fine-tuned or not, as vectors for probes.
 
 Any process loads the network, reads recordings piece by piece, and pools the states of each layer over time, so that
 memory does not grow with the length of a recording. A network does not see the previous piece.
@@ -14,7 +14,7 @@ from typing import cast
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from lm.bodies.body import Body, BodyNetwork, Pieces
+from lm.backbones.backbone import Backbone, BackboneNetwork, Pieces
 from lm.finetuned import FineTunedModel
 from lm.heads import ClassificationTask, ClipHead
 from lm.lm_options import POOLINGS, Pooling
@@ -29,12 +29,12 @@ from wordless.base.devices import copy_to, exact
 class LayerReader:
     """A network that any process can create or load, and the recordings of which it pools all layers."""
 
-    body: Body
+    backbone: Backbone
     trained: Path | None = None  # folder of a model that was trained on labels
     weights: Path | None = None  # pre-trained ones otherwise; None: random ones
     seed: int = 0  # of random weights
     root: Path = Path()  # of the recordings
-    statistics: Path = Path()  # folder with mean and deviation of log-mel, for the bodies that read it
+    statistics: Path = Path()  # folder with mean and deviation of log-mel, for the backbones that read it
     device: str
     poolings: tuple[Pooling, ...] = POOLINGS
 
@@ -43,7 +43,7 @@ class LayerReader:
     def __call__(self, views: Sequence[View]) -> list[dict[str, FloatArray]]:
         """Compute each layer's states of views under each pooling, ``layer_1:mean`` and so on."""
         network = loaded(self)
-        read = [self.body.pieces(view, self.root, network, self.statistics) for view in views]
+        read = [self.backbone.pieces(view, self.root, network, self.statistics) for view in views]
         found = pool_states(states_of(network, read, device=self.device), [each.steps for each in read], self.poolings)
         for view, own in zip(views, found, strict=True):
             for vector in own.values():
@@ -51,7 +51,7 @@ class LayerReader:
         return found
 
 
-def states_of(network: BodyNetwork, read: Sequence[Pieces], *, device: str) -> Iterator[StatesOfBatch]:
+def states_of(network: BackboneNetwork, read: Sequence[Pieces], *, device: str) -> Iterator[StatesOfBatch]:
     """Give the states of the first pieces of all views, which share a batch, then those of their second pieces."""
     for pieces in zip_longest(*(each.pieces for each in read)):
         present = {number: piece for number, piece in enumerate(pieces) if piece is not None}
@@ -61,16 +61,18 @@ def states_of(network: BodyNetwork, read: Sequence[Pieces], *, device: str) -> I
 
 
 @lru_cache(maxsize=1)
-def loaded(reader: LayerReader) -> BodyNetwork:
+def loaded(reader: LayerReader) -> BackboneNetwork:
     """Create or load the network of a reader on its device, in evaluation mode, once in each process."""
     if reader.trained is not None:
-        return FineTunedModel.from_pretrained(reader.trained, body=type(reader.body), device=reader.device).network.body
-    return reader.body.create(seed=reader.seed, weights=reader.weights).eval().to(reader.device)
+        return FineTunedModel.from_pretrained(
+            reader.trained, backbone=type(reader.backbone), device=reader.device
+        ).network.backbone
+    return reader.backbone.create(seed=reader.seed, weights=reader.weights).eval().to(reader.device)
 
 
-def head_scores(folder: Path, pooled: Mapping[str, FloatArray], body: type[Body]) -> FloatArray:
+def head_scores(folder: Path, pooled: Mapping[str, FloatArray], backbone: type[Backbone]) -> FloatArray:
     """Compute class probabilities ``(clips, classes)`` with a head, from the pooled states of the last layer."""
-    model, last = FineTunedModel.from_pretrained(folder, body=body), [*pooled][-1].rpartition(":")[0]
+    model, last = FineTunedModel.from_pretrained(folder, backbone=backbone), [*pooled][-1].rpartition(":")[0]
     head, task = cast(ClipHead, model.network.head), cast(ClassificationTask, model.task)
     with torch.inference_mode():
         return task.scores(head.of_pooled(torch.from_numpy(pooled[f"{last}:{head.pooling}"])))

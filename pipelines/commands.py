@@ -17,7 +17,7 @@ from pipelines.plugins.figures.chart_files import write_figures
 from pipelines.plugins.find import FindConfig, find
 from pipelines.plugins.find.places import find_in_recordings
 from pipelines.plugins.finetune import FinetuneConfig, finetune
-from pipelines.plugins.finetune.finetune_body import finetune_body
+from pipelines.plugins.finetune.finetune_backbone import finetune_backbone
 from pipelines.plugins.publish import PublishConfig, publish
 from pipelines.plugins.publish.publishing import write
 from pipelines.probe_run import ProbeRunConfig, probe
@@ -88,11 +88,11 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "finetune": Command(
         name="finetune",
-        purpose="train a body, pre-trained or not, to predict classes, numbers or text from labelled recordings",
+        purpose="train a backbone, pre-trained or not, to predict classes, numbers or text from labelled recordings",
         options=FinetuneConfig,
         check=finetune,
         completes=True,
-        job=finetune_body,
+        job=finetune_backbone,
         meant=("classify", "classifier", "fine-tune", "tune"),
     ),
     "predict": Command(

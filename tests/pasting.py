@@ -28,9 +28,9 @@ MORE: dict[str, tuple[str, ...]] = {
         "listening.evaluator=probe",
     ),
     "finetune": (
-        "body.fit.steps=4",
-        "body.fit.validate_every=2",
-        "body.fit.warmup_steps=2",
+        "backbone.fit.steps=4",
+        "backbone.fit.validate_every=2",
+        "backbone.fit.warmup_steps=2",
         "probe.regularisation_strengths=3",
     ),
     "probe": ("probe.regularisation_strengths=3", "probe.resamples=10"),

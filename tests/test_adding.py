@@ -19,16 +19,16 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 import lm.gpt
-from lm.bodies.clips import ClipBatchConfig
-from lm.bodies.convolutional import LogMelBody
+from lm.backbones.clips import ClipBatchConfig
+from lm.backbones.convolutional import LogMelBackbone
 from lm.finetuned import create_network, create_task
 from lm.finetuning import ClassificationOptions
 from lm.layer_reader import LayerReader
 from lm.lm_options import GPTConfig, VectorConfig
 from lm.tokens import Vocabulary
-from pipelines.bodies.networks import AugmentedInputs, spectrograms
+from pipelines.backbones.networks import AugmentedInputs, spectrograms
 from pipelines.commandline.option_index import index_of, nested
-from pipelines.methods.methods_table import METHODS, BodiesOfRun
+from pipelines.methods.methods_table import METHODS, BackbonesOfRun
 from pipelines.stages.codebooks import frame_sample
 from pipelines.stages.stage_options import TokenizerSettings
 from pipelines.store.stored_features import FEATURES
@@ -113,45 +113,50 @@ def test_the_method_makes_frames_and_pools_them(imported: dict[str, ModuleType],
     assert {*load_file(artifact.folder / FEATURES)} == {"levels:mean", "levels:thirds"}
 
 
-def test_the_body_is_probed_and_has_a_head(imported: dict[str, ModuleType], tmp_path: Path) -> None:
+def test_the_backbone_is_probed_and_has_a_head(imported: dict[str, ModuleType], tmp_path: Path) -> None:
     module = imported["recurrent"]
-    body = module.RecurrentBody(audio=SpectrogramConfig(n_mels=8), dim=4, layers=2)
-    assert isinstance(body, LogMelBody)
+    backbone = module.RecurrentBackbone(audio=SpectrogramConfig(n_mels=8), dim=4, layers=2)
+    assert isinstance(backbone, LogMelBackbone)
     save_file({"mean": torch.zeros(8), "std": torch.ones(8)}, tmp_path / SAMPLE)
     soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).uniform(-1, 1, 4000), 16_000)
     clip = Clip(path="a.wav", num_samples=4000, sample_rate=16_000, sha256="a")
-    [vectors] = LayerReader(body=body, root=tmp_path, statistics=tmp_path, device="cpu")([View(clip)])
+    [vectors] = LayerReader(backbone=backbone, root=tmp_path, statistics=tmp_path, device="cpu")([View(clip)])
     layers = ("layer_1", "layer_2", "all_layers")
-    assert {*body.candidates(vectors, VectorConfig())} == {
+    assert {*backbone.candidates(vectors, VectorConfig())} == {
         f"{layer}:{pooling}" for pooling in ("mean", "thirds") for layer in layers
     }
     assert vectors["layer_2:thirds"].shape == (12,)
     task = create_task(ClassificationOptions(), ["a", "b"], [])
-    network = create_network(body, body.create(seed=0), task, seed=0)
+    network = create_network(backbone, backbone.create(seed=0), task, seed=0)
     write_model(tmp_path / "model", network, {})
-    again = body.create(seed=1, weights=tmp_path / "model")
+    again = backbone.create(seed=1, weights=tmp_path / "model")
     assert isinstance(again, module.Recurrent)
-    assert all(torch.equal(own, again.state_dict()[name]) for name, own in network.body.state_dict().items())
+    assert all(torch.equal(own, again.state_dict()[name]) for name, own in network.backbone.state_dict().items())
     outputs, steps = network(torch.randn(2, 9, 8), torch.tensor([9, 5]))
     assert (outputs.shape, steps.tolist()) == ((2, 1, 2), [1, 1])
 
 
-def test_the_facts_of_the_body_are_options_and_methods_that_a_run_compares(
+def test_the_facts_of_the_backbone_are_options_and_methods_that_a_run_compares(
     imported: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "lm.bodies.recurrent", imported["recurrent"])
-    names = {"dataclass": dataclass, "option": option, "BodiesOfRun": BodiesOfRun, **vars(imported["recurrent_body"])}
-    exec(f"@dataclass(frozen=True, kw_only=True)\nclass Bodies(BodiesOfRun):\n    {printed('gru: ')}", names)
-    bodies = names["Bodies"]()
-    assert {"gru.dim", "gru.layers", "gru.fit.steps"} <= {*index_of(type(bodies)).options}
+    monkeypatch.setitem(sys.modules, "lm.backbones.recurrent", imported["recurrent"])
+    names = {
+        "dataclass": dataclass,
+        "option": option,
+        "BackbonesOfRun": BackbonesOfRun,
+        **vars(imported["recurrent_backbone"]),
+    }
+    exec(f"@dataclass(frozen=True, kw_only=True)\nclass Backbones(BackbonesOfRun):\n    {printed('gru: ')}", names)
+    backbones = names["Backbones"]()
+    assert {"gru.dim", "gru.layers", "gru.fit.steps"} <= {*index_of(type(backbones)).options}
     with pytest.raises(InputError) as refused:
-        imported["recurrent_body"].RecurrentSettings(layers=0)
+        imported["recurrent_backbone"].RecurrentSettings(layers=0)
     assert refused.value.option == "layers"
     fit = FitConfig(steps=2, warmup_steps=1, validate_every=1, precision="fp32")
-    settings = imported["recurrent_body"].RecurrentSettings(dim=4, fit=fit, batches=ClipBatchConfig(batch_size=2))
-    learned, random = (replace(method, body="gru") for method in settings.methods)
+    settings = imported["recurrent_backbone"].RecurrentSettings(dim=4, fit=fit, batches=ClipBatchConfig(batch_size=2))
+    learned, random = (replace(method, backbone="gru") for method in settings.methods)
     assert learned.untrained == random.name
-    assert type(bodies.gru) is type(settings)
+    assert type(backbones.gru) is type(settings)
     sound = np.random.default_rng(0).uniform(-1, 1, 4000).astype(np.float32)
     splits: tuple[Split, ...] = ("train", "train", "validation", "test")
     clips = [

@@ -23,8 +23,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("tokenizer", "lm", "vocoder", "pipelines", "conf", "wordless")
 SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
-_COMMANDLINE, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS = (
-    f"pipelines.{name}" for name in ("commandline", "store", "stages", "bodies", "methods", "settings", "results")
+_COMMANDLINE, _STORE, _STAGES, _BACKBONES, _METHODS, _SETTINGS, _RESULTS = (
+    f"pipelines.{name}" for name in ("commandline", "store", "stages", "backbones", "methods", "settings", "results")
 )
 # folder of pipelines/ -> the other folders of pipelines/ that it may import, from the ground up
 FOLDERS: dict[str, tuple[str, ...]] = {
@@ -33,14 +33,14 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "store": (),
     "stages": (_STORE,),
     # options, methods, and what makes their vectors of the trial of a run
-    "bodies": (_STORE, _STAGES, "pipelines.methods.method", "pipelines.chain.trial"),
-    "methods": (_BODIES,),
+    "backbones": (_STORE, _STAGES, "pipelines.methods.method", "pipelines.chain.trial"),
+    "methods": (_BACKBONES,),
     "settings": (_STORE, _STAGES, _METHODS),
     "results": (_STORE, _STAGES, _METHODS, _SETTINGS),
     "pages": (_COMMANDLINE, _STORE, _METHODS, _RESULTS),
-    "chain": (_STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, "pipelines.results.run_record"),
+    "chain": (_STORE, _STAGES, _BACKBONES, _METHODS, _SETTINGS, "pipelines.results.run_record"),
     "jobs": (
-        *(_COMMANDLINE, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS),
+        *(_COMMANDLINE, _STORE, _STAGES, _BACKBONES, _METHODS, _SETTINGS, _RESULTS),
         *("pipelines.chain", "pipelines.pages"),
     ),
 }
@@ -60,8 +60,8 @@ ARROWS = {
     "tokenizer": ("tokenizer", _AUDIO, _BASE),
     # codes, and folders of several rates: no tokenizer
     "lm": ("lm", "tokenizer.codes", "tokenizer.tokenizer_options", "tokenizer.rate_folders", _BASE),
-    # bodies read recordings: by a tokenizer or by a front end of their own
-    "lm/bodies": ("lm", "tokenizer", _AUDIO, _BASE),
+    # backbones read recordings: by a tokenizer or by a front end of their own
+    "lm/backbones": ("lm", "tokenizer", _AUDIO, _BASE),
     "lm/probing": ("lm", "tokenizer.codes", "tokenizer.tokenizer_options", "wordless.audio.views", _BASE),
     "lm/finetuning": ("lm", _AUDIO, _BASE),
     "lm/heads": ("lm", _AUDIO, _BASE),
@@ -80,15 +80,15 @@ ARROWS = {
     "wordless": ("wordless", "tokenizer", "lm", "vocoder", "pipelines.running"),
 }
 # The core turns recordings into codes, a GPT, probes and sound. Beside it lie commands and pages, which call it, and
-# what it reaches through a table alone: plugins, bodies, sources of recordings, kinds of codes, engines.
+# what it reaches through a table alone: plugins, backbones, sources of recordings, kinds of codes, engines.
 BESIDE = (
-    *(f"pipelines/{name}" for name in ("bodies", "commandline", "plugins", "jobs", "pages")),
+    *(f"pipelines/{name}" for name in ("backbones", "commandline", "plugins", "jobs", "pages")),
     *(
         f"pipelines/{name}.py"
         for name in ("cli", "commands", "doctor", "probe_run", "recordings", "run", "running", "runs", "speech")
     ),
     "wordless/__init__.py",
-    *("lm/bodies", "lm/samples", "lm/rates.py", "lm/pitch.py", "lm/heads.py", "lm/finetuned.py", "lm/finetuning.py"),
+    *("lm/backbones", "lm/samples", "lm/rates.py", "lm/pitch.py", "lm/heads.py", "lm/finetuned.py", "lm/finetuning.py"),
     "lm/layer_reader.py",
     *(f"tokenizer/{name}.py" for name in ("rate_folders", "rates_tokenizer", "speech_layer", "units")),
     *("wordless/audio/padding.py", "wordless/audio/speech_models.py", "wordless/base/ray_pool.py"),
@@ -99,14 +99,14 @@ BESIDE = (
 # Interfaces of the core in rooms beside it, and the tables, which may import what they list.
 INTERFACES = (
     "pipelines/plugins/plugin.py",
-    "lm/bodies/body.py",
+    "lm/backbones/backbone.py",
 )
 TABLES_OF = {
     "pipelines/plugins/table.py": "pipelines.plugins",
     "pipelines/plugins/hooks_table.py": "pipelines.plugins",
-    "pipelines/methods/methods_table.py": "pipelines.bodies",
-    "pipelines/chain/method_vectors.py": "pipelines.bodies",
-    "pipelines/chain/evaluator.py": "pipelines.bodies",
+    "pipelines/methods/methods_table.py": "pipelines.backbones",
+    "pipelines/chain/method_vectors.py": "pipelines.backbones",
+    "pipelines/chain/evaluator.py": "pipelines.backbones",
     "wordless/audio/recordings/corpus.py": "wordless.audio.recordings",
     "wordless/audio/recordings/annotation_kinds.py": "wordless.audio.recordings",
     "vocoder/engines.py": "vocoder",
@@ -119,7 +119,7 @@ KEEPERS = {
     "omegaconf": ("pipelines",),
     "faiss": ("tokenizer/kmeans.py",),
     "fairseq2": (
-        *("wordless/base/causal_transformer.py", "lm/gpt.py", "lm/bodies/sound_gpt.py"),
+        *("wordless/base/causal_transformer.py", "lm/gpt.py", "lm/backbones/sound_gpt.py"),
         "wordless/training/fit.py",
         # its layers and its cache
         *("lm/samples/sample_model.py", "lm/samples/local_attention.py"),
@@ -144,7 +144,7 @@ KEEPERS = {
 }
 
 
-# Libraries that are imported inside functions, because one option, body or format needs them, and their import takes
+# Libraries that are imported inside functions, because one option, backbone or format needs them, and their import takes
 # half a second or more, or they are optional. All else is imported at the top of a file.
 LATE = {
     **dict.fromkeys(("gradio", "starlette", "ray", "mlflow", "wandb", "requests", "datasets", "triton"), "optional"),
@@ -231,7 +231,7 @@ def is_late(module: str) -> bool:
     """Whether a module is of a late library, or of ours and imports one at its top."""
     if any(f"{module}.".startswith(f"{name}.") for name in LATE):
         return True
-    tops = TREES[MODULES[module]].body if module in MODULES else []
+    tops = TREES[MODULES[module]].backbone if module in MODULES else []
     modules = [node.module for node in tops if isinstance(node, ast.ImportFrom)]
     modules += [name.name for node in tops if isinstance(node, ast.Import) for name in node.names]
     return any(f"{each}.".startswith(f"{name}.") for each in modules if each for name in LATE)
@@ -243,7 +243,7 @@ ALL = [found for file in SOURCES for found in imports(file)]
 
 
 def lies_in(file: Path, place: str) -> bool:
-    """Whether a file is ``place`` or lies in it; ``lm/bodies`` stands for a folder and for a file of that name."""
+    """Whether a file is ``place`` or lies in it; ``lm/backbones`` stands for a folder and for a file of that name."""
     return f"{file.as_posix()}/".startswith((f"{place}/", f"{place}.py/"))
 
 

@@ -15,14 +15,14 @@ from pipelines.commandline.composed_config import resolved
 from pipelines.commands import COMMANDS
 from pipelines.jobs.run_chain import rates
 from pipelines.jobs.run_rules import run_settings
-from pipelines.methods.methods_table import BODIES, METHODS
+from pipelines.methods.methods_table import BACKBONES, METHODS
 from pipelines.settings.run_settings import EMBEDDED, RunSettings
 from tests.calling import completed, compose, index
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.base.options import METADATA, REQUIRED, Options, field_choices, require_in_range
 
 CONF = Path(__file__).parents[1] / "conf"
-SIZED = ("tokenizer", "lm", "vocoder", *BODIES, "next_sample")
+SIZED = ("tokenizer", "lm", "vocoder", *BACKBONES, "next_sample")
 FEW_STEPS = 100  # of a tiny training; that of the tokenizer has 300
 
 
@@ -90,12 +90,12 @@ def test_every_size_is_accepted(sizes: tuple[str | None, ...]) -> None:
 
 @pytest.mark.parametrize("words", [("experiment=smoke",), ("lm=tiny", "baselines=tiny")], ids=str)
 def test_no_method_stays_large_in_a_tiny_run(words: tuple[str, ...]) -> None:
-    """Every method of the table: those of the GPT have its steps, and all others those of their body."""
+    """Every method of the table: those of the GPT have its steps, and all others those of their backbone."""
     config = composed(*words)
     trained = [
-        name for name in options(config) if name.partition(".")[0] in (*BODIES, "lm") and name.endswith(".steps")
+        name for name in options(config) if name.partition(".")[0] in (*BACKBONES, "lm") and name.endswith(".steps")
     ]
-    assert {name.partition(".")[0] for name in trained} == {*BODIES, "lm"}
+    assert {name.partition(".")[0] for name in trained} == {*BACKBONES, "lm"}
     for name in trained:
         value: object = config
         for part in name.split("."):
@@ -103,7 +103,7 @@ def test_no_method_stays_large_in_a_tiny_run(words: tuple[str, ...]) -> None:
         assert isinstance(value, int)
         assert value <= FEW_STEPS, name
     for method in METHODS.values():
-        assert not method.body or "tiny" in choices(method.body), method.name
+        assert not method.backbone or "tiny" in choices(method.backbone), method.name
 
 
 def test_a_choice_of_the_user_is_kept_beside_a_tiny_preset() -> None:

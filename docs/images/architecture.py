@@ -231,7 +231,7 @@ def draw_rings(facts: Facts) -> str:
         f'<rect x="{left:.0f}" y="52" width="{right - left:.0f}" height="{height - 42:.0f}" rx="14" fill="#f5f9fd" '
         'stroke="#00558c"/>',
         f'<text class="title" x="20" y="32">Beside the core, about {sum(facts["beside"].values()):,} lines: imports '
-        "the core, and is found by the tables of commands, bodies and plugins</text>",
+        "the core, and is found by the tables of commands, backbones and plugins</text>",
         f'<text class="title" x="{left + 16:.0f}" y="78">The core, about {sum(core.values()):,} lines. An arrow means '
         "“imports”.</text>",
         *(

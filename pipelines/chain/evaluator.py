@@ -1,7 +1,7 @@
 """The classifier of labels that evaluates the sounds of a run."""
 
 from lm.probing.task import ProbeTask
-from pipelines.bodies.features_of_bodies import network_evaluator
+from pipelines.backbones.features_of_backbones import network_evaluator
 from pipelines.chain.trial import Trial
 from pipelines.methods.methods_table import METHODS
 from pipelines.stages.features import CodedViews, code_features, log_mel_features

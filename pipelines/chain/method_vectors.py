@@ -6,7 +6,7 @@ the functions read a run with its options.
 
 from collections.abc import Callable, Mapping
 
-from pipelines.bodies.features_of_bodies import (
+from pipelines.backbones.features_of_backbones import (
     bag_of_targets,
     features_of_network,
     simclr_layers,

@@ -27,7 +27,7 @@ GONE = {  # options and values of older versions whose nearest names mean someth
     "fit.checkpoint_minutes": "all trainings of a command have its checkpoint_minutes",
     "fit.seed": "all trainings of a command follow its seed",
     "fit.compile": "trainings of 2,000 steps or more on a GPU are compiled, but for TORCH_COMPILE_DISABLE=1",
-    "fit.accumulation": "language models, vocoders and bodies have it; a smaller batch_size needs less memory, too",
+    "fit.accumulation": "language models, vocoders and backbones have it; a smaller batch_size needs less memory, too",
     "fit.ema_decay": "each kind of training has its own average; vocoder.fit.ema_decay of wordless run is left",
     "fit.final_lr_ratio": "each kind of training has its own; a preset of your own may set it",
     **dict.fromkeys(

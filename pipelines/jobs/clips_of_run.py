@@ -271,7 +271,7 @@ def held_out_groups(corpus: Clips, settings: RunSettings) -> frozenset[str]:
 def shared_paths(settings: RunSettings, unlabelled: Sequence[Clips]) -> tuple[Path, ...]:
     """Return the paths outside corpus and store that all workers must see: recordings, noise and weights."""
     recordings = [path for each in unlabelled for path in seen_of(each)]
-    weights = [folder for body in settings.bodies for folder in body.folders]
+    weights = [folder for backbone in settings.backbones for folder in backbone.folders]
     return *recordings, *settings.compare.noise_folders.values(), *weights
 
 
@@ -283,7 +283,7 @@ def notices(manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings,
 
 def notices_of_unlabelled(manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings) -> Iterator[str]:
     """Say for the report how much sound pre-training has beside the corpus, and which groups may be in it."""
-    networks = dict.fromkeys(settings.body(method).pretrained(method) for method in settings.probed_methods)
+    networks = dict.fromkeys(settings.backbone(method).pretrained(method) for method in settings.probed_methods)
     gpts = {METHODS[GPT_METHOD].title: settings.trains_lm, "GPT of each rate": settings.trains_rates}
     titles = [*(title for title, trained in gpts.items() if trained), *filter(None, networks)]
     names = listed([f"the {title}" if title.startswith("GPT") else title for title in titles])
@@ -304,9 +304,12 @@ def notices_of_unlabelled(manifest: Clips, unlabelled: Sequence[Clips], settings
 
 def notices_of_weights(manifest: Clips, settings: RunSettings) -> Iterator[str]:
     """Say whether a speech model learned labels, as classifiers and CTC models do, or was trained on test clips."""
-    for body in settings.bodies:
-        of, self_supervised = body.methods[0].title, any(each.kind == "self_supervised" for each in body.methods)
-        for folder in body.folders:
+    for backbone in settings.backbones:
+        of, self_supervised = (
+            backbone.methods[0].title,
+            any(each.kind == "self_supervised" for each in backbone.methods),
+        )
+        for folder in backbone.folders:
             if self_supervised and learned_labels(folder):
                 yield f"the weights of {of} in {folder} learned labels, so their layers are not self-supervised"
             if _is_run(folder.parent):

@@ -15,7 +15,7 @@ from lm.model import LanguageModel
 from lm.probing.probe import FittedProbe, ProbeDescription
 from lm.probing.task import require_labels
 from lm.probing.vectors import write_vectors
-from pipelines.bodies.features_of_bodies import sound_gpt_features
+from pipelines.backbones.features_of_backbones import sound_gpt_features
 from pipelines.jobs.clips_of_run import MANIFEST, find_corpus, overlap_notices, read_corpus, seen_of, unlabelled_of_run
 from pipelines.jobs.coding import WarningsSummary, list_rejected, tell_account, tell_empty_bands
 from pipelines.methods.methods_table import METHODS, SIMILARITIES, name_read_as, name_today, reads_sound, renamed_notice

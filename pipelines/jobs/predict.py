@@ -11,8 +11,8 @@ from typing import TypedDict
 
 import numpy as np
 
-from lm.bodies.body import FrontEnd
-from lm.bodies.clips import StoredClips
+from lm.backbones.backbone import FrontEnd
+from lm.backbones.clips import StoredClips
 from lm.finetuned import CLIPS_AT_ONCE, FineTunedModel
 from lm.heads import ClassificationTask, PredictionRow
 from pipelines.commandline.command_words import command_line
@@ -140,7 +140,7 @@ class _Scorer:
     @classmethod
     def of_model(cls, settings: PredictConfig, device: str) -> "_Scorer":
         model = _finetuned(settings.model, device)
-        reading, task = model.body.reading, model.task
+        reading, task = model.backbone.reading, model.task
         classes = task.classes if isinstance(task, ClassificationTask) else ()
         return cls(
             of=str(settings.model),

@@ -43,7 +43,7 @@ from pipelines.jobs.clips_of_run import (
 from pipelines.jobs.run_rules import run_settings
 from pipelines.jobs.sound_probe import MADE_BY, KeptMethod, KeptProbes
 from pipelines.jobs.sweep_runs import going_on
-from pipelines.methods.methods_table import BODIES, name_read_as, renamed_notice
+from pipelines.methods.methods_table import BACKBONES, name_read_as, renamed_notice
 from pipelines.pages.phrasing import LATEX, methods_latex, methods_table, sentences, summary
 from pipelines.pages.report import report_pictures, write_report
 from pipelines.pages.runs_table import RUNS
@@ -185,7 +185,7 @@ COMPARISON = "comparison.md"
 _PARTS = {
     "tokenizer": ("rate_tokenizer", "code_decoder", "tokenizer"),
     "lm": ("rate_lm", "lm"),
-    **{part: (part,) for body in BODIES.values() for part in body.parts},
+    **{part: (part,) for backbone in BACKBONES.values() for part in backbone.parts},
     "vocoder": ("vocoder",),
     "listening": ("listening",),
     **{part: (stage,) for each in plugins() for part, stage in each.parts.items()},

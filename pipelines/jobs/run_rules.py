@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial, reduce
 from typing import Any, TypeVar
 
-from pipelines.bodies.sound_gpt_body import MAKE as SOUND_STATES
+from pipelines.backbones.sound_gpt_backbone import MAKE as SOUND_STATES
 from pipelines.methods.methods_table import METHODS
 from pipelines.plugins.hooks_table import hooks_of
 from pipelines.plugins.table import plugins
@@ -147,7 +147,7 @@ def require_run(settings: RunSettings, tokens: TokenizerConfig) -> None:
         require_same_voice(vocoder.start, vocoder.wavenet, settings.audio, steps=vocoder.fit.steps)
     for method in settings.probed_methods:
         if method.kind != "untrained":
-            settings.body(method).require_weights(settings.audio.sample_rate)
+            settings.backbone(method).require_weights(settings.audio.sample_rate)
         if method.rate > len(rates := tokenizer.rates or ()):
             rule = f"tokenizer.rates is {list(rates) or 'null'}: name rates, such as [8,4,2], or leave the method out"
             raise InputError(f"compare.methods has {method.name}: {rule}")

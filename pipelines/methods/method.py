@@ -1,4 +1,4 @@
-"""A method of the comparison; the interface of bodies, which have methods; and plain values of pictures."""
+"""A method of the comparison; the interface of backbones, which have methods; and plain values of pictures."""
 
 from __future__ import annotations
 
@@ -67,12 +67,14 @@ class Line:
 @dataclass(frozen=True, kw_only=True)
 class Method:
     name: str  # in options, keys and results.json
-    # What makes its vectors, by a word of `pipelines.chain.method_vectors`. None, of a method of a body: its network,
+    # What makes its vectors, by a word of `pipelines.chain.method_vectors`. None, of a method of a backbone: its network,
     # untrained or trained on labels; of other rows: nothing, the user brings them or the row is the head of a method.
     features: FeaturesOf | None = None
     # whether the folder of a run keeps its network under the name of the method, and new sound gets vectors by it
     of_sound: bool = False
-    body: str = ""  # the group of options of the body whose method it is, from the table of bodies; "": of none
+    backbone: str = (
+        ""  # the group of options of the backbone whose method it is, from the table of backbones; "": of none
+    )
     kind: _Kind
     title: str  # in tables, charts and sentences
     untrained: str = ""  # of a trained network: the row of the same network with random weights
@@ -187,8 +189,8 @@ def untrained(
     )
 
 
-class BodySettings(Options):
-    """The options of a body in a run, and its methods, whose features `Method.features` makes."""
+class BackboneSettings(Options):
+    """The options of a backbone in a run, and its methods, whose features `Method.features` makes."""
 
     methods: ClassVar[tuple[Method, ...]]
     parts: ClassVar[tuple[str, ...]] = ()  # stages whose models the folder of a run keeps, under their names

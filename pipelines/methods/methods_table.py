@@ -1,7 +1,7 @@
-"""The tables of bodies and of all methods, which options, probes, results, charts and sentences read.
+"""The tables of backbones and of all methods, which options, probes, results, charts and sentences read.
 
-`pipelines.chain.method_vectors` has what makes the vectors of a row. Methods of bodies stand in the files of
-`pipelines.bodies`. Sentences and charts keep the order of the table. Vectors of any other program, the user's own
+`pipelines.chain.method_vectors` has what makes the vectors of a row. Methods of backbones stand in the files of
+`pipelines.backbones`. Sentences and charts keep the order of the table. Vectors of any other program, the user's own
 features, are compared under the same protocol.
 """
 
@@ -10,20 +10,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from pipelines.bodies.ast_body import AstSettings
-from pipelines.bodies.audio_transformer_body import AudioTransformerSettings
-from pipelines.bodies.cnn_body import BaselineSettings
-from pipelines.bodies.sound_gpt_body import SoundGPTSettings
-from pipelines.bodies.wav2vec2_body import Wav2vec2Settings
-from pipelines.methods.method import CURVES, FEW, OVER_CODES, BodySettings, Line, Method, Place, untrained
+from pipelines.backbones.ast_backbone import AstSettings
+from pipelines.backbones.audio_transformer_backbone import AudioTransformerSettings
+from pipelines.backbones.cnn_backbone import BaselineSettings
+from pipelines.backbones.sound_gpt_backbone import SoundGPTSettings
+from pipelines.backbones.wav2vec2_backbone import Wav2vec2Settings
+from pipelines.methods.method import CURVES, FEW, OVER_CODES, BackboneSettings, Line, Method, Place, untrained
 from tokenizer.tokenizer_options import Readout
 from wordless.base.messages import InputError
 from wordless.base.options import BESIDE, Options, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class BodiesOfRun(Options):
-    """The bodies of a run, each a group of options."""
+class BackbonesOfRun(Options):
+    """The backbones of a run, each a group of options."""
 
     baselines: BaselineSettings = option(BaselineSettings(), "SimCLR and supervised networks", group="small")
     gpt_sound: SoundGPTSettings = option(
@@ -36,11 +36,13 @@ class BodiesOfRun(Options):
     wav2vec2: Wav2vec2Settings = option(Wav2vec2Settings(), "wav2vec 2.0 and models of its kind", group="small")
 
 
-BODIES: dict[str, BodySettings] = {field.name: getattr(BodiesOfRun(), field.name) for field in fields(BodiesOfRun)}
-METHODS_OF_BODIES = [
-    replace(method, body=name, features=method.features or "network")
-    for name, body in BODIES.items()
-    for method in body.methods
+BACKBONES: dict[str, BackboneSettings] = {
+    field.name: getattr(BackbonesOfRun(), field.name) for field in fields(BackbonesOfRun)
+}
+METHODS_OF_BACKBONES = [
+    replace(method, backbone=name, features=method.features or "network")
+    for name, backbone in BACKBONES.items()
+    for method in backbone.methods
 ]
 
 NEXT = "the next code"  # target
@@ -68,12 +70,12 @@ UNTRAINED_STATES = tuple(
 _TABLE = (
     Method(name="gpt", kind="codes", title=f"GPT {OVER_CODES}", untrained="random_gpt", features="states",
            line=Line(marker="D"), places=FEW, input="bag_of_codes", readout="codes", reads="lm", target=NEXT),
-    *(method for method in METHODS_OF_BODIES if method.training),
+    *(method for method in METHODS_OF_BACKBONES if method.training),
     Method(name="bag_of_codes", kind="codes", title="bag of codes", features="bag",
            readout="codes", line=Line(filled=False, dashes="--"), places=FEW),
     untrained("gpt", f"GPT {OVER_CODES}", marker="D", reads="bag_of_codes", readout="codes",
               features="untrained_states"),
-    *(method for method in METHODS_OF_BODIES if not method.training),
+    *(method for method in METHODS_OF_BACKBONES if not method.training),
     Method(name="log_mel", kind="signal", title="log-mel", features="log_mel",
            line=Line(marker="X", filled=False, dashes=":"), places=CURVES),
     Method(name="bottleneck", kind="signal", title="bottleneck", features="bottleneck",
@@ -107,7 +109,7 @@ def _reading_similarities(method: Method, marker: str) -> Method:
         line=replace(method.line, dashes="-.", marker=marker),
         places=CURVES if method.places else (),
         readout="similarities",
-        kept_as=f"{method.name}_similarities" if method.body else "",
+        kept_as=f"{method.name}_similarities" if method.backbone else "",
         of_sound=False,
     )
 

@@ -199,7 +199,7 @@ def _comparison(probes: Probes, made: Made, settings: RunSettings) -> Comparison
     }
     named, rate = next(iter(made.values())), settings.audio.sample_rate
     drawn = [
-        settings.body(method).pictures(named[trained[name]].folder, rate, title=method.title)
+        settings.backbone(method).pictures(named[trained[name]].folder, rate, title=method.title)
         for name, method in own.items()
         if name in trained
     ]

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 from lm.lm_options import ProbeConfig, States, VectorConfig
-from pipelines.methods.method import WINDOW, BodySettings, Method
+from pipelines.methods.method import WINDOW, BackboneSettings, Method
 from pipelines.methods.methods_table import (
-    BODIES,
+    BACKBONES,
     METHODS,
     OLD_NAMES,
     ROWS,
-    BodiesOfRun,
+    BackbonesOfRun,
     method_of,
     name_read_as,
     own_method,
@@ -72,7 +72,7 @@ _CHOICES = (
     ("listening.clips", 4, 6, ""),
 )
 # groups of options of trainings and of their data
-SEEDED = ("tokenizer", "lm", "compare", *BODIES, "vocoder")
+SEEDED = ("tokenizer", "lm", "compare", *BACKBONES, "vocoder")
 # A stream of level needs a tokenizer of log-mel at one rate, which keeps levels and is learned in this run.
 LEVEL_NEEDS: dict[str, object] = {
     **{TOKENS: None, "tokenizer.rates": None, "tokenizer.features": "autoencoder"},
@@ -308,7 +308,7 @@ class TrainingCommand(CorpusCommand):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunSettings(BodiesOfRun, TrainingCommand):
+class RunSettings(BackbonesOfRun, TrainingCommand):
     """All options of ``wordless run``.
 
     examples: wordless run experiment=smoke
@@ -405,7 +405,7 @@ class RunSettings(BodiesOfRun, TrainingCommand):
     def readable_corpus(self) -> CorpusConfig:
         """The corpus of clips that are long enough for every probed method."""
         own, rate = self.corpus.inspection, self.audio.sample_rate
-        seconds = [self.body(method).least_seconds(method, rate) for method in self.probed_methods]
+        seconds = [self.backbone(method).least_seconds(method, rate) for method in self.probed_methods]
         inspection = replace(own, min_seconds=max([own.min_seconds, *seconds]))
         return with_values(self.corpus, inspection=inspection)
 
@@ -431,14 +431,14 @@ class RunSettings(BodiesOfRun, TrainingCommand):
     def probed_methods(self) -> tuple[Method, ...]:
         return self.compare.single_methods if "probe" in self.stages else ()
 
-    def body(self, method: Method) -> BodySettings:
-        """Return the options of the body that a method reads."""
-        found: BodySettings = getattr(self, method.body) if method.body else BodySettings()
+    def backbone(self, method: Method) -> BackboneSettings:
+        """Return the options of the backbone that a method reads."""
+        found: BackboneSettings = getattr(self, method.backbone) if method.backbone else BackboneSettings()
         return found
 
     @property
-    def bodies(self) -> tuple[BodySettings, ...]:
-        return tuple(getattr(self, name) for name in BODIES)
+    def backbones(self) -> tuple[BackboneSettings, ...]:
+        return tuple(getattr(self, name) for name in BACKBONES)
 
     def learned_by(self, row: Method) -> str:
         """Return what a row's network has learned to predict, with the length of its target."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.methods.methods_table import BodiesOfRun
+from pipelines.methods.methods_table import BackbonesOfRun
 from pipelines.stages.stage_options import LanguageModelSettings, TokenizerSettings, TrainingSettings, VocoderSettings
 from wordless.audio.recordings.manifest import Clip
 from wordless.training import MOST_STEPS, REFERENCE_SECONDS
@@ -24,9 +24,9 @@ from wordless.training import MOST_STEPS, REFERENCE_SECONDS
 FOLLOWING: Mapping[str, TrainingSettings] = {
     "tokenizer": TokenizerSettings(),
     "lm": LanguageModelSettings(),
-    "gpt_sound": BodiesOfRun().gpt_sound,
-    "baselines.simclr": BodiesOfRun().baselines.simclr,
-    "baselines.supervised": BodiesOfRun().baselines.supervised,
+    "gpt_sound": BackbonesOfRun().gpt_sound,
+    "baselines.simclr": BackbonesOfRun().baselines.simclr,
+    "baselines.supervised": BackbonesOfRun().baselines.supervised,
     "vocoder": VocoderSettings(),
 }
 OF_ALL_SOUND = ("lm", "gpt_sound", "baselines.simclr")  # that also learn from recordings without labels

@@ -446,7 +446,7 @@ EVALUATORS: dict[EvaluatorName, str] = {
     "supervised": "a supervised network",
 }
 # evaluators that are linear probes -> the method whose features they read, and the function that computes them; others
-# are networks of the table of bodies
+# are networks of the table of backbones
 PROBED: dict[EvaluatorName, tuple[str, Callable[[Encoder, View], dict[str, FloatArray]]]] = {
     "probe": ("log_mel", log_mel_vectors),
     "codes": (BAG_OF_CODES, bag_features),

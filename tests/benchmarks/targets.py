@@ -37,10 +37,10 @@ import torch
 from hydra import initialize_config_module
 from safetensors.numpy import load_file
 
-from lm.bodies.body import Pieces
-from lm.bodies.clips import StoredClips, batches_by_length
-from lm.bodies.convolutional import log_mel_pieces
-from lm.bodies.sound_gpt import (
+from lm.backbones.backbone import Pieces
+from lm.backbones.clips import StoredClips, batches_by_length
+from lm.backbones.convolutional import log_mel_pieces
+from lm.backbones.sound_gpt import (
     CodedClips,
     CodePrediction,
     CodeStem,
@@ -57,8 +57,8 @@ from lm.probing.intervals import over_groups
 from lm.probing.probe import learning_curve
 from lm.probing.vectors import RunningPools, pool_states
 from lm.tokens import UNCOUNTED, loss
-from pipelines.bodies.features_of_bodies import spectrograms_of
-from pipelines.bodies.networks import stored_clips
+from pipelines.backbones.features_of_backbones import spectrograms_of
+from pipelines.backbones.networks import stored_clips
 from pipelines.chain.chain import make_codes
 from pipelines.chain.trial import Trial
 from pipelines.commandline.composed_config import resolved

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.fx.experimental import _config as fx_config
 
-from lm.bodies.body import Pieces
-from lm.bodies.convolutional import ConvEncoderConfig, create_encoder
+from lm.backbones.backbone import Pieces
+from lm.backbones.convolutional import ConvEncoderConfig, create_encoder
 from lm.gpt import CachedGPT, continue_codes, create_gpt
 from lm.layer_reader import states_of
 from lm.lm_options import POOLINGS, CodeSampling, GPTConfig

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from lm.bodies.audio_transformer import AudioTransformerBody
-from lm.bodies.body import Body
-from lm.bodies.clips import (
+from lm.backbones.audio_transformer import AudioTransformerBackbone
+from lm.backbones.backbone import Backbone
+from lm.backbones.clips import (
     CPU,
     AugmentationConfig,
     ClipBatchConfig,
@@ -22,10 +22,10 @@ from lm.bodies.clips import (
     augment,
     augment_waveforms,
 )
-from lm.bodies.convolutional import ConvBody, create_simclr, pair_loss, view_pairs
-from lm.bodies.sound_gpt import CodedClips, CodePrediction, SoundBatches, SoundShape, create_sound_gpt
-from lm.bodies.spectrogram_transformer import N_MELS, STRIDE, AstBody
-from lm.bodies.wav2vec2 import MaskedBatches, create_masked_prediction, masked_loss
+from lm.backbones.convolutional import ConvBackbone, create_simclr, pair_loss, view_pairs
+from lm.backbones.sound_gpt import CodedClips, CodePrediction, SoundBatches, SoundShape, create_sound_gpt
+from lm.backbones.spectrogram_transformer import N_MELS, STRIDE, AstBackbone
+from lm.backbones.wav2vec2 import MaskedBatches, create_masked_prediction, masked_loss
 from lm.finetuned import create_network, task_loss
 from lm.finetuning import ClassificationOptions, HeadConfig
 from lm.gpt import create_gpt
@@ -34,11 +34,11 @@ from lm.samples.sample_model import SampleCrops, create_sample_model
 from lm.samples.sample_model import loss as sample_loss
 from lm.tokens import CodeSequences, TrainingBatches, Vocabulary
 from lm.tokens import loss as code_loss
-from pipelines.bodies.ast_body import AstSettings
-from pipelines.bodies.audio_transformer_body import AudioTransformerSettings
-from pipelines.bodies.cnn_body import BaselineSettings
-from pipelines.bodies.sound_gpt_body import SoundGPTSettings
-from pipelines.bodies.wav2vec2_body import Wav2vec2Settings
+from pipelines.backbones.ast_backbone import AstSettings
+from pipelines.backbones.audio_transformer_backbone import AudioTransformerSettings
+from pipelines.backbones.cnn_backbone import BaselineSettings
+from pipelines.backbones.sound_gpt_backbone import SoundGPTSettings
+from pipelines.backbones.wav2vec2_backbone import Wav2vec2Settings
 from pipelines.plugins.next_sample import ModelName, NextSampleSettings
 from pipelines.stages.stage_options import LanguageModelSettings, TokenizerSettings, VocoderSettings
 from tests.benchmarks.default_tokenizer import CODEBOOK_SIZE, random_tokenizer
@@ -98,24 +98,24 @@ def _simclr(size: int, device: torch.device) -> TrainingExample:
 def _supervised(size: int, device: torch.device) -> TrainingExample:
     settings = BaselineSettings()
     own = settings.supervised
-    body = ConvBody(encoder=settings.encoder, audio=SpectrogramConfig())
+    backbone = ConvBackbone(encoder=settings.encoder, audio=SpectrogramConfig())
     views = _views(_spectrograms(), own.batches, size, own.augmentation, device)
-    return _labelled(body, own.head, views, own.fit)
+    return _labelled(backbone, own.head, views, own.fit)
 
 
 def _ast(size: int, device: torch.device) -> TrainingExample:
     settings, clips = AstSettings(), _spectrograms(N_MELS)
-    body = AstBody(ast=settings.model, clip_vector=True, positions=int(clips.lengths.max()) // STRIDE)
+    backbone = AstBackbone(ast=settings.model, clip_vector=True, positions=int(clips.lengths.max()) // STRIDE)
     views = _views(clips, settings.batches, size, settings.augmentation, device)
-    return _labelled(body, HeadConfig(pooling="mean", dropout=0.0), views, settings.fit, normalised=True)
+    return _labelled(backbone, HeadConfig(pooling="mean", dropout=0.0), views, settings.fit, normalised=True)
 
 
 def _audio_transformer(size: int, device: torch.device) -> TrainingExample:
     settings = AudioTransformerSettings()
-    body = AudioTransformerBody(audio_transformer=settings.model, sample_rate=RATE)
+    backbone = AudioTransformerBackbone(audio_transformer=settings.model, sample_rate=RATE)
     sizes = replace(settings.batches.at_rate(RATE), batch_size=size)
     views = ClipViews(_waveforms(), sizes, partial(augment_waveforms, config=settings.augmentation), device=CPU)
-    return _labelled(body, settings.head, views, settings.fit)
+    return _labelled(backbone, settings.head, views, settings.fit)
 
 
 def _sound_gpt(size: int, device: torch.device) -> TrainingExample:
@@ -203,12 +203,12 @@ def _views(
 
 
 def _labelled(
-    body: Body, head: HeadConfig, views: ClipViews, config: FitConfig, *, normalised: bool = False
+    backbone: Backbone, head: HeadConfig, views: ClipViews, config: FitConfig, *, normalised: bool = False
 ) -> TrainingExample:
     options, classes = ClassificationOptions(**asdict(head)), tuple(map(str, range(CLASSES)))
     task = ClassificationTask(options=options, classes=classes, normalised=normalised)
     labels = [task.classes[clip % CLASSES] for clip in range(len(views.clips))]
     batches = LabelledBatches(views=views, targets=task.targets(labels))
     return TrainingExample(
-        create_network(body, body.create(seed=0), task, seed=0), batches, partial(task_loss, task=task), config
+        create_network(backbone, backbone.create(seed=0), task, seed=0), batches, partial(task_loss, task=task), config
     )

@@ -23,9 +23,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.body import Pieces
-from lm.bodies.clips import AugmentationConfig, ClipBatchConfig, ClipViews, LabelledBatches, StoredClips, augment
-from lm.bodies.convolutional import (
+from lm.backbones.backbone import Pieces
+from lm.backbones.clips import AugmentationConfig, ClipBatchConfig, ClipViews, LabelledBatches, StoredClips, augment
+from lm.backbones.convolutional import (
     ContrastConfig,
     ConvEncoder,
     ConvEncoderConfig,

@@ -1,4 +1,4 @@
-"""Slow oracles of the language model, bodies, heads and language tests, written as plainly as the formula."""
+"""Slow oracles of the language model, backbones, heads and language tests, written as plainly as the formula."""
 
 import math
 from collections import Counter, defaultdict

@@ -14,9 +14,9 @@ import pytest
 import soundfile
 from safetensors.numpy import load_file
 
-from lm.bodies.spectrogram_transformer import AstConfig
-from pipelines.bodies.ast_body import AstSettings
-from pipelines.bodies.networks import filter_banks, spectrograms
+from lm.backbones.spectrogram_transformer import AstConfig
+from pipelines.backbones.ast_backbone import AstSettings
+from pipelines.backbones.networks import filter_banks, spectrograms
 from pipelines.jobs.run_rules import run_settings
 from pipelines.methods.methods_table import METHODS
 from pipelines.stages.codebooks import frame_sample, pitches

@@ -20,7 +20,7 @@ backwards::
     time first            (batch, time, channels)  ────────▶  normalised (batch, time, channels)  ────────▶  ...
 
 Shapes stay those of PyTorch, ``(batch, channels, time)``; the order in memory alone differs. Forwards and backwards,
-the seven convolutions of `lm.bodies.wav2vec2` took 0.6 of the time in fp32 and 0.7 in bf16 (one core of an EPYC).
+the seven convolutions of `lm.backbones.wav2vec2` took 0.6 of the time in fp32 and 0.7 in bf16 (one core of an EPYC).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``wordless finetune``: a body learns to predict from labelled recordings. Its options."""
+"""``wordless finetune``: a backbone learns to predict from labelled recordings. Its options."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,15 +6,15 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from lm.bodies.body import BodySource
-from lm.bodies.code_gpt import GptBody, replace_codes
+from lm.backbones.backbone import BackboneSource
+from lm.backbones.code_gpt import GptBackbone, replace_codes
 from lm.finetuning import HEAD_OPTIONS, ClassificationOptions, HeadOptions
 from lm.lm_options import FigureConfig, ProbeConfig
 from lm.model import LanguageModel
-from pipelines.bodies.ast_body import AstOptions
-from pipelines.bodies.audio_transformer_body import AudioTransformerOptions
-from pipelines.bodies.network_options import RUN, BodyOptions, RunPart
-from pipelines.bodies.wav2vec2_body import Wav2vec2Options
+from pipelines.backbones.ast_backbone import AstOptions
+from pipelines.backbones.audio_transformer_backbone import AudioTransformerOptions
+from pipelines.backbones.network_options import RUN, BackboneOptions, RunPart
+from pipelines.backbones.wav2vec2_backbone import Wav2vec2Options
 from pipelines.commandline.composed_config import completed
 from pipelines.settings.run_settings import OFTEN, TrainingCommand, corpus_command, require_recordings
 from pipelines.store.outputs import require_kind
@@ -35,7 +35,7 @@ LINEAR = ProbeConfig(choose_by="validation", learning_curve=())
 
 
 @dataclass(frozen=True, kw_only=True)
-class GptOptions(BodyOptions):
+class GptOptions(BackboneOptions):
     """The GPT of the run, which reads codes."""
 
     name = "gpt"
@@ -52,7 +52,7 @@ class GptOptions(BodyOptions):
         """The tokenizer and the GPT of the run, which gives its sizes even if its weights are not wanted."""
         return "tokenizer", "lm"
 
-    def open(self, run: Mapping[str, Path]) -> "BodySource":
+    def open(self, run: Mapping[str, Path]) -> "BackboneSource":
         """Describe the GPT of a run; random weights have the sizes of the run's GPT."""
 
         model = LanguageModel.from_pretrained(run["lm"])
@@ -61,8 +61,8 @@ class GptOptions(BodyOptions):
         own = model.gpt.config
         gpt = own if self.dropout is None else replace(own, dropout=self.dropout)
         pretrained = self.weights == RUN
-        return BodySource(
-            body=GptBody(gpt=gpt, codes=model.predicted),
+        return BackboneSource(
+            backbone=GptBackbone(gpt=gpt, codes=model.predicted),
             folder=run["tokenizer"].parent,
             weights=run["lm"] if pretrained else None,
             fingerprint=file_hash(run["lm"] / WEIGHTS)[:16] if pretrained else "",
@@ -70,14 +70,14 @@ class GptOptions(BodyOptions):
         )
 
 
-BODY_OPTIONS: dict[str, type[BodyOptions]] = {
+BACKBONE_OPTIONS: dict[str, type[BackboneOptions]] = {
     each.name: each for each in (GptOptions, AstOptions, AudioTransformerOptions, Wav2vec2Options)
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelConfig(Options):
-    """How recordings are read, where their body does not say it."""
+    """How recordings are read, where their backbone does not say it."""
 
     channel: Channel | None = option(
         None,
@@ -99,26 +99,32 @@ class FinetuneConfig(TrainingCommand, RateOptions):
               wordless finetune model=runs/x corpus=fsdd corpus.root=fsdd/recordings beside=[]
     """
 
-    often: ClassVar[tuple[str, ...]] = (*OFTEN, "body.weights", "body.frozen_layers", "body.fit.steps", "body.fit.lr")
+    often: ClassVar[tuple[str, ...]] = (
+        *OFTEN,
+        "backbone.weights",
+        "backbone.frozen_layers",
+        "backbone.fit.steps",
+        "backbone.fit.lr",
+    )
 
-    model: Path | None = option(None, f"{MODEL}; body=gpt takes its tokenizer and its GPT")
+    model: Path | None = option(None, f"{MODEL}; backbone=gpt takes its tokenizer and its GPT")
     output: Path | None = option(
         None, "folder of the fine-tuned model and its figures; null: a folder in the folder of the run"
     )
     audio: ChannelConfig = option(ChannelConfig(), "how recordings are read")
     beside: tuple[Opponent, ...] = option(
         ("scratch", "probe"),
-        "what the fine-tuned body is compared with: scratch (the same body with random weights), probe (a linear probe "
-        "of the frozen body)",
+        "what the fine-tuned backbone is compared with: scratch (the same backbone with random weights), probe (a linear probe "
+        "of the frozen backbone)",
         distinct=True,
     )
     probe: ProbeConfig = option(LINEAR, "the linear probe; validation clips choose it, nothing else is possible")
     figures: FigureConfig = option(FigureConfig(), "the figures on test clips")
-    body: BodyOptions = option(
+    backbone: BackboneOptions = option(
         GptOptions(),
         "the network that gives states over time, pre-trained or not, and its training",
         group=GptOptions.name,
-        variants=BODY_OPTIONS,
+        variants=BACKBONE_OPTIONS,
     )
     head: HeadOptions = option(
         ClassificationOptions(),
@@ -154,7 +160,7 @@ def finetune_settings(config: Mapping[str, object]) -> FinetuneConfig:
 
 
 def finetune(config: dict[str, object]) -> tuple[FinetuneConfig, dict[str, object]]:
-    """Fine-tune a body on the corpus that a composed config describes; the results record this config."""
+    """Fine-tune a backbone on the corpus that a composed config describes; the results record this config."""
     settings = finetune_settings(config)
     require_recordings(settings.corpus)
     return settings, config

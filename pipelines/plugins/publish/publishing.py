@@ -97,7 +97,7 @@ def _whole_run(settings: PublishConfig, folder: Path) -> list[str]:
 def _finetuned(settings: PublishConfig, folder: Path) -> list[str]:
     """Fill the folder with a fine-tuned model, and with the parts that its front end reads."""
     run = settings.run
-    parts = FineTunedModel.from_pretrained(run).body.parts
+    parts = FineTunedModel.from_pretrained(run).backbone.parts
     for part in parts:
         if not (run / part).is_dir():
             raise InputError(f"{run} holds no {part}, which turns sound into its inputs; fine-tune it again")
@@ -113,7 +113,7 @@ def _finetuned(settings: PublishConfig, folder: Path) -> list[str]:
         folder,
         {"Model": card},
         models=None,
-        rate=model.body.reading.sample_rate,
+        rate=model.backbone.reading.sample_rate,
         table=table.read_text(encoding="utf-8").strip() if table.is_file() else "",
     )
     return [f"the model names what it predicts: {escape(model.task.summary)}"]

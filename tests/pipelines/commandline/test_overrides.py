@@ -49,7 +49,7 @@ def test_any_path_arrives_as_typed(value: str) -> None:
         ("decode", "format=wav", r"format is not an option; (?!.*publish)"),
         ("store", "verify=true", r"verify is not an option; .*\bhashed again\b"),
         ("store", "--verify", r"verify is not an option; .*\bhashed again\b"),
-        ("finetune", "body.augmentation.crp=1", r"\bbody\.augmentation\.crop\b"),  # gone from other commands alone
+        ("finetune", "backbone.augmentation.crp=1", r"\bbody\.augmentation\.crop\b"),  # gone from other commands alone
     ],
 )
 def test_what_is_gone_has_a_remedy_where_it_was(command: str, word: str, told: str) -> None:

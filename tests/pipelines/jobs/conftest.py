@@ -13,7 +13,7 @@ from pipelines.commandline.command import perform
 from pipelines.commandline.command_words import prepare
 from pipelines.commands import COMMANDS
 from pipelines.plugins.finetune import finetune_settings
-from pipelines.plugins.finetune.finetune_body import finetune_body
+from pipelines.plugins.finetune.finetune_backbone import finetune_backbone
 from tests.calling import index
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import config_of, run
@@ -80,7 +80,12 @@ def classifier(run_folder: Path, tones: Path, tmp_path_factory: pytest.TempPathF
 
 STEPS = 6
 QUICK = (
-    *(f"body.fit.steps={STEPS}", "body.fit.validate_every=2", "body.fit.warmup_steps=2", "body.batches.batch_size=4"),
+    *(
+        f"backbone.fit.steps={STEPS}",
+        "backbone.fit.validate_every=2",
+        "backbone.fit.warmup_steps=2",
+        "backbone.batches.batch_size=4",
+    ),
     *("corpus.split.by=index", "corpus.split.validation=['0-1']", "corpus.split.test=['2-4']"),
     *("corpus.pattern={label}_{index}.wav", "corpus.labels=pattern", "corpus.inspection.min_seconds=0.001"),
     *("figures.resamples=20", "probe.regularisation_strengths=3", "threads=1"),
@@ -108,7 +113,7 @@ def write_tones(root: Path, label: Callable[[str], str] = str) -> Path:
 def fine_tune(*words: str) -> None:
     """Do the work of ``wordless finetune`` with these words."""
     config = composed(*words)
-    finetune_body(finetune_settings(config), config)
+    finetune_backbone(finetune_settings(config), config)
 
 
 def composed(*words: str) -> dict[str, object]:

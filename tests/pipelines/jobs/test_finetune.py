@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lm.bodies.audio_transformer import AudioTransformerBody, AudioTransformerConfig
+from lm.backbones.audio_transformer import AudioTransformerBackbone, AudioTransformerConfig
 from lm.finetuned import FineTunedModel, create_network, create_task
 from lm.finetuning import ClassificationOptions
 from pipelines.plugins.finetune import finetune_settings
@@ -49,7 +49,7 @@ def test_the_same_bytes_come_out_again(classifier: Finetuned, tmp_path: Path) ->
 
 def test_validation_chooses_the_learning_rate(run_folder: Path, tones: Path, tmp_path: Path) -> None:
     words = (f"model={run_folder}", f"corpus.root={tones}", f"store.root={tmp_path / 'store'}", "beside=[]")
-    fine_tune(*words, f"output={tmp_path / 'model'}", "body.learning_rates=[1e-6,1e-2]")
+    fine_tune(*words, f"output={tmp_path / 'model'}", "backbone.learning_rates=[1e-6,1e-2]")
     kept: dict[float, float] = {}
     for recipe in (tmp_path / "store/finetuned").glob("*/entry.json"):
         curve = json.loads((recipe.parent / "curve.json").read_text())
@@ -102,22 +102,22 @@ def split_of(path: Path) -> str:
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (("model=null",), r"^model is null\b.*body=gpt\b.*\btokenizer and lm\b"),
-        (("body.frozen_layers=7",), r"body\.frozen_layers\b.*\b7\b.*\b1 layer\b.*\b0\b.*\b1\b.*\ball\b"),
+        (("model=null",), r"^model is null\b.*backbone=gpt\b.*\btokenizer and lm\b"),
+        (("backbone.frozen_layers=7",), r"backbone\.frozen_layers\b.*\b7\b.*\b1 layer\b.*\b0\b.*\b1\b.*\ball\b"),
         (("probe.choose_by=group",), r"probe\.choose_by\b.*\bgroup\b"),
-        (("body.weights=here",), r"body\.weights is here\b.*\brun\b"),
+        (("backbone.weights=here",), r"backbone\.weights is here\b.*\brun\b"),
         (("beside=[probe,probe]",), r"beside\b.*\bonce\b"),
-        (("body.learning_rates=[0.0]",), r"body\.learning_rates\b.*\[0\]"),
+        (("backbone.learning_rates=[0.0]",), r"backbone\.learning_rates\b.*\[0\]"),
         (("head=sequence", "corpus.segment_seconds=0.2"), r"corpus\.segment_seconds\b.*\b0\.2\b.*head=sequence\b"),
-        (("body.batches.batch_size=1",), r"body\.batches\.batch_size\b.*\b1\b.*\b2\b"),
+        (("backbone.batches.batch_size=1",), r"backbone\.batches\.batch_size\b.*\b1\b.*\b2\b"),
         (("corpus.label_type=number",), r"corpus\.label_type is number\b.*head=classification\b"),
         (("corpus.pattern=low_{label}_{index}.wav",), r"corpus\.pattern\b.*low_\{label\}_\{index\}\.wav"),
-        (("body=wav2vec2", "body.weights=run"), r"wav2vec2/config\.json\b.*\bstages\b.*\bwav2vec2\b"),
+        (("backbone=wav2vec2", "backbone.weights=run"), r"wav2vec2/config\.json\b.*\bstages\b.*\bwav2vec2\b"),
         (
-            ("body=audio_transformer", "body.weights=run", "model=null"),
-            r"body=audio_transformer\b.*body\.weights=none\b",
+            ("backbone=audio_transformer", "backbone.weights=run", "model=null"),
+            r"backbone=audio_transformer\b.*backbone\.weights=none\b",
         ),
-        (("body=audio_transformer", "body.sample_rate=8000"), r"\b27 clips\b.*\b8000 Hz\b.*upsample=true"),
+        (("backbone=audio_transformer", "backbone.sample_rate=8000"), r"\b27 clips\b.*\b8000 Hz\b.*upsample=true"),
         (("corpus.split.test=['90-99']",), r"corpus\.split\b.*'90-99'"),
     ],
 )
@@ -133,7 +133,7 @@ def test_refusals_come_before_training(
 
 def test_an_output_of_another_job_or_of_one_that_is_writing_is_refused(classifier: Finetuned, tmp_path: Path) -> None:
     words = (*classifier.words, f"store.root={classifier.store}")
-    for other in ("seed=2", "body.dropout=0.2"):  # an option of this body alone
+    for other in ("seed=2", "backbone.dropout=0.2"):  # an option of this backbone alone
         with pytest.raises(InputError, match="other values"):
             fine_tune(*words, f"output={classifier.folder}", other)
     (tmp_path / "notes.txt").write_text("mine")
@@ -145,10 +145,20 @@ def test_an_output_of_another_job_or_of_one_that_is_writing_is_refused(classifie
 
 RATE = AUDIO.sample_rate
 AUDIO_TRANSFORMER = (
-    *("body=audio_transformer", f"body.sample_rate={RATE}", "body.model.front_end=16", "body.model.width=16"),
-    *("body.model.heads=2", "body.model.ffn_dim=16", "body.model.layers=2", "body.model.wavelet_levels=3"),
+    *(
+        "backbone=audio_transformer",
+        f"backbone.sample_rate={RATE}",
+        "backbone.model.front_end=16",
+        "backbone.model.width=16",
+    ),
+    *(
+        "backbone.model.heads=2",
+        "backbone.model.ffn_dim=16",
+        "backbone.model.layers=2",
+        "backbone.model.wavelet_levels=3",
+    ),
 )
-SPEECH = ("body=wav2vec2", "body.weights=hubert", "body.frozen_layers=inputs")
+SPEECH = ("backbone=wav2vec2", "backbone.weights=hubert", "backbone.frozen_layers=inputs")
 FIGURES = {
     "classification": ["accuracy", "macro F1"],
     "regression": ["R2", "mean absolute error"],
@@ -163,10 +173,10 @@ FIGURES = {
         *(("regression", ()), ("sequence", ("head.beam_size=5",))),
     ],
 )
-def test_every_opponent_of_each_body_and_head_has_figures_and_the_folder_predicts(
+def test_every_opponent_of_each_backbone_and_head_has_figures_and_the_folder_predicts(
     head: str, words: tuple[str, ...], run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Texts are not probed, but spelled by a linear layer on the frozen body."""
+    """Texts are not probed, but spelled by a linear layer on the frozen backbone."""
     monkeypatch.chdir(tmp_path)
     save_checkpoint(tmp_path / "hubert", "hubert", sample_rate=RATE)
     root = write_tones(tmp_path / "tones", label=lambda name: str(PITCHES[name]) if head == "regression" else name)
@@ -200,33 +210,33 @@ def learned_run(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     manifest, _ = build_manifest(settings.corpus)
     write_manifest(manifest, run / "manifest.tsv")
     sizes = AudioTransformerConfig(front_end=16, width=16, heads=2, layers=2, ffn_dim=16, wavelet_levels=3)
-    body = AudioTransformerBody(audio_transformer=sizes, sample_rate=RATE)
+    backbone = AudioTransformerBackbone(audio_transformer=sizes, sample_rate=RATE)
     task = create_task(ClassificationOptions(), ["low", "high"], [])
-    network = create_network(body, body.create(seed=0), task, seed=0)
-    FineTunedModel(network, body, task).write(run / "audio_transformer")
+    network = create_network(backbone, backbone.create(seed=0), task, seed=0)
+    FineTunedModel(network, backbone, task).write(run / "audio_transformer")
     return run
 
 
 def of_the_folder(run: Path) -> tuple[str, ...]:
     """The option of the weights in a folder of a run."""
-    return (f"body.weights={run / 'audio_transformer'}",)
+    return (f"backbone.weights={run / 'audio_transformer'}",)
 
 
 def test_labels_that_the_weights_have_learned_are_refused(learned_run: Path, tones: Path, tmp_path: Path) -> None:
     place = (f"corpus.root={tones}", f"output={tmp_path / 'model'}", f"store.root={tmp_path / 's'}")
     other = ("corpus.split.validation=['2-4']", "corpus.split.test=['6-7']")
-    for weights in (("body.weights=run", f"model={learned_run}"), of_the_folder(learned_run)):
+    for weights in (("backbone.weights=run", f"model={learned_run}"), of_the_folder(learned_run)):
         with pytest.raises(InputError, match=r"labels\b.*\b6 of 6 test clips\b"):
-            fine_tune("body=audio_transformer", *weights, *place, *other)
+            fine_tune("backbone=audio_transformer", *weights, *place, *other)
     assert not (tmp_path / "model").exists()
 
 
 def test_all_labels_may_be_used_again(learned_run: Path, tones: Path, tmp_path: Path) -> None:
     moved = tmp_path / "moved"
     shutil.copytree(learned_run / "audio_transformer", moved / "audio_transformer")
-    quick = ("body.fit.steps=1", "beside=[]", f"corpus.root={tones}", f"store.root={tmp_path / 's'}")
+    quick = ("backbone.fit.steps=1", "beside=[]", f"corpus.root={tones}", f"store.root={tmp_path / 's'}")
     for run, told in ((learned_run, []), (moved, ["manifest.tsv"])):
         output = tmp_path / f"{len(told)}"
-        fine_tune("body=audio_transformer", *of_the_folder(run), *quick, f"output={output}")
+        fine_tune("backbone=audio_transformer", *of_the_folder(run), *quick, f"output={output}")
         notices = json.loads((output / "figures.json").read_text())["notices"]
         assert [word for word, notice in zip(told, notices, strict=True) if word in notice] == told

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.bodies.audio_transformer_body import band_shares, decibels_of, passages, sorted_filters
+from pipelines.backbones.audio_transformer_backbone import band_shares, decibels_of, passages, sorted_filters
 from pipelines.chain.method_vectors import VECTORS_OF_METHODS
 from pipelines.jobs.run_rules import run_settings
 from pipelines.methods.methods_table import METHODS, ROWS, renamed_notice, row_of, shown_in

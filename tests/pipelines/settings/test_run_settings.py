@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.bodies.sound_gpt_body import SoundGPTSettings
+from pipelines.backbones.sound_gpt_backbone import SoundGPTSettings
 from pipelines.commandline.command_words import prepare
 from pipelines.jobs.run_rules import run_settings
 from pipelines.settings.run_settings import ComparisonConfig, RunSettings, with_choices

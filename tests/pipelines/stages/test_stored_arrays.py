@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.bodies.networks import stored_clips
+from pipelines.backbones.networks import stored_clips
 from pipelines.jobs.run_rules import run_settings
 from pipelines.stages.codebooks import frame_sample
 from pipelines.stages.stored_arrays import TRAINED_ON, VALUES, stored_names, waveforms, write_clips

@@ -277,7 +277,7 @@ def test_a_fine_tuning_is_recorded(run_folder: Path, tmp_path: Path) -> None:
     """Each learning rate that is tried has a curve of its own."""
     tones, folder = finetuning.write_tones(tmp_path / "tones"), tmp_path / "x"
     words = (f"model={run_folder}", f"output={folder}", f"store.root={tmp_path / 'store'}", "tracking=[tensorboard]")
-    rates = ("body.learning_rates=[0.01,0.001]", "beside=[scratch]")
+    rates = ("backbone.learning_rates=[0.01,0.001]", "beside=[scratch]")
     for _ in range(2):  # the second time it reuses everything
         finetuning.fine_tune(*words, *rates, f"corpus.root={tones}")
     record = READERS["tensorboard"](folder)

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm.bodies.clips import ClipBatchConfig, ClipViews, LabelledBatches, StoredClips
-from lm.bodies.wav2vec2 import as_read
+from lm.backbones.clips import ClipBatchConfig, ClipViews, LabelledBatches, StoredClips
+from lm.backbones.wav2vec2 import as_read
 from lm.lm_options import BatchConfig
 from lm.tokens import CodeSequences, TrainingBatches, Vocabulary
 from tokenizer.autoencoder_training import PatchBatches

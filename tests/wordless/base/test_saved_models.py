@@ -39,8 +39,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     SampleLanguageModel(create_sample_model(TRANSFORMER, seed=0)).save_pretrained(folder / "next_sample_transformer")
     source = GptOptions().open({part: folder / part for part in ("tokenizer", "lm")})
     task = create_task(ClassificationOptions(), ["one", "two"], [])
-    network = create_network(source.body, source.create(seed=0), task, seed=0)
-    tuned = FineTunedModel(network, source.body, task)
+    network = create_network(source.backbone, source.create(seed=0), task, seed=0)
+    tuned = FineTunedModel(network, source.backbone, task)
     tuned.save_pretrained(folder / "finetuned", front_end=folder)
     fitted = {"dim": 4, "power": 1.0, "clipping": 3.0, "test_accuracy": 0.5, "chance": 0.5, "answer": "one"}
     read = ProbeDescription(of="gpt/layer_1:mean", recipe=VectorRecipe(), classes=("one", "two"), **fitted)  # type: ignore[arg-type]

@@ -30,9 +30,9 @@ ALL = (0, 1, 2, 3)
 def reference(folder: Path, model: Any, samples: torch.Tensor) -> list[torch.Tensor]:
     """States of one clip ``(frames, width)`` after each layer, with the inputs that transformers prepares."""
     prepared = AutoFeatureExtractor.from_pretrained(folder)(samples.numpy(), sampling_rate=16_000, return_tensors="pt")
-    body = getattr(model, "wav2vec2", model)
+    backbone = getattr(model, "wav2vec2", model)
     with torch.no_grad():
-        return [each[0] for each in body(prepared.input_values, output_hidden_states=True).hidden_states]
+        return [each[0] for each in backbone(prepared.input_values, output_hidden_states=True).hidden_states]
 
 
 @pytest.mark.parametrize("kind", KINDS)

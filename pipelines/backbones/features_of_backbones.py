@@ -1,0 +1,441 @@
+"""What networks do in a run: what they read of the clips, their training, and their layers as features.
+
+Networks of `network_options.NetworkSettings` are untrained, or learn labels. SimCLR, wav2vec 2.0, and GPTs of augmented
+copies of clips learn from sound without labels.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lm.backbones import convolutional
+from lm.backbones import wav2vec2 as speech
+from lm.backbones.clips import ClipViews, StoredClips, augment
+from lm.backbones.sound_gpt import (
+    READOUT,
+    SOUND_TOKENIZER,
+    CodedClips,
+    CodePrediction,
+    CodeStem,
+    SoundBackbone,
+    SoundBatches,
+    SoundShape,
+    WindowCodebook,
+    create_sound_gpt,
+    fit_window_codebook,
+)
+from lm.backbones.sound_gpt import validation_batches as coded_batches
+from lm.layer_reader import LayerReader, head_scores
+from lm.lm_options import Pooling, VectorConfig
+from lm.probing.task import ProbeTask
+from lm.probing.vectors import bags_of_places
+from lm.tokens import loss
+from pipelines.backbones.cnn_backbone import BaselineSettings
+from pipelines.backbones.network_options import NetworkSettings
+from pipelines.backbones.networks import (
+    AugmentedInputs,
+    Network,
+    changed_spectrograms,
+    filter_banks,
+    frame_seconds,
+    layer_reader,
+    network_features,
+    read_by,
+    spectrograms,
+    stored_clips,
+    stored_std,
+)
+from pipelines.backbones.sound_gpt_backbone import SoundGPTSettings
+from pipelines.backbones.wav2vec2_backbone import WAV2VEC2_OPTION, Wav2vec2Settings
+from pipelines.chain.trial import Trial, unlabelled_prefix
+from pipelines.methods.method import Method
+from pipelines.stages.features import ClipReading
+from pipelines.stages.listening import Evaluator
+from pipelines.stages.stored_arrays import TRAINED_ON, waveforms
+from pipelines.store.stage import StageRun, stage
+from pipelines.store.store import CachedArtifact, other_options
+from pipelines.store.stored_features import stacked_rows, write_features
+from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer_options import InputAugmentationConfig, Readout
+from wordless.audio.audio_options import SpectrogramConfig
+from wordless.audio.recordings.manifest import Clips
+from wordless.audio.spectrogram import SAMPLE, frame_statistics
+from wordless.audio.views import View
+from wordless.base.arrays import FloatArray
+from wordless.base.coverage import TrainingSound
+from wordless.base.messages import InputError, counted
+from wordless.base.saved_models import write_model
+
+
+def features_of_network(trial: Trial, method: Method) -> CachedArtifact:
+    """Pool the layers of the network that a backbone describes for a method, untrained or trained on labels."""
+    reading = trial.reading_of(method)
+    own, network = _described(trial, reading, method)
+    if not method.learns_labels:
+        return network.features(reading, method.name)
+    return learned_features(trial, reading, method, network, _inputs_of(trial, own))
+
+
+def _described(trial: Trial, reading: ClipReading, method: Method) -> tuple[NetworkSettings, Network]:
+    own = trial.settings.backbone(method)
+    assert isinstance(own, NetworkSettings)
+    return own, own.network(reading, method.network, trial.statistics if own.inputs == "log_mel" else None)
+
+
+def _inputs_of(trial: Trial, own: NetworkSettings) -> AugmentedInputs:
+    """Store what a network reads of the clips that it is trained on."""
+    match own.inputs:
+        case "log_mel":
+            return heard(trial, own.copies)
+        case "filter_banks":
+            return AugmentedInputs(artifact=filter_banks(trial.session, trial.manifest))
+        case "waveforms":
+            return AugmentedInputs(artifact=waveforms(trial.session, trial.manifest, trial.audio.sample_rate))
+
+
+def learned_features(
+    trial: Trial, reading: ClipReading, method: Method, network: Network, inputs: AugmentedInputs
+) -> CachedArtifact:
+    """Train a network on the labels of clips, and read its layers."""
+    trial.add(inputs.artifact)
+    separator, of = trial.settings.probe.label_separator, method.network
+    trained = network.train(trial, inputs, trial.task.classes, separator, title=of.title)
+    return network.features(reading, method.name, trial.add(trained, of.name))  # methods may share the training
+
+
+def spectrograms_of(trial: Trial) -> CachedArtifact:
+    """Store the spectrograms of the corpus, once."""
+    return _spectrograms(trial, trial.manifest)
+
+
+def unlabelled_spectrograms(trial: Trial) -> tuple[CachedArtifact, ...]:
+    """Store the spectrograms of each source of clips without labels, once."""
+    numbered = enumerate(trial.unlabelled, 1)
+    return tuple(_spectrograms(trial, clips, unlabelled_prefix(number)) for number, clips in numbered)
+
+
+def _spectrograms(trial: Trial, clips: Clips, prefix: str = "") -> CachedArtifact:
+    name = f"{prefix}spectrograms"
+    if name not in trial.artifacts:
+        trial.add(spectrograms(trial.session, clips, trial.audio, trial.statistics), name)
+    return trial.artifacts[name]
+
+
+def heard(trial: Trial, views: InputAugmentationConfig) -> AugmentedInputs:
+    """Return the spectrograms of the corpus with those of changed copies, if there are any."""
+    return _with_copies(trial, trial.manifest, spectrograms_of(trial), views)
+
+
+def heard_unlabelled(trial: Trial, views: InputAugmentationConfig) -> tuple[AugmentedInputs, ...]:
+    """Return the same of each source of clips without labels."""
+    pairs = zip(trial.unlabelled, unlabelled_spectrograms(trial), strict=True)
+    return tuple(_with_copies(trial, *each, views) for each in pairs)
+
+
+def _with_copies(
+    trial: Trial, clips: Clips, artifact: CachedArtifact, views: InputAugmentationConfig
+) -> AugmentedInputs:
+    numbers, changes = range(views.copies if views.changed else 0), views.of_copies
+    make = partial(changed_spectrograms, trial.session, clips, trial.audio, trial.statistics, changes)
+    made = map(make, numbers)  # those of other options or clips are others
+    copies = tuple(trial.add(each, f"changed_spectrograms_{each.key}") for each in made)
+    return AugmentedInputs(artifact=artifact, copies=copies, changed=views.changed)
+
+
+def network_evaluator(trial: Trial, method: Method, task: ProbeTask) -> Evaluator:
+    """Return a network with its own head as the evaluator of labels, of clips as they are."""
+    own, network = _described(trial, trial.plain, method)
+    inputs = _inputs_of(trial, own)
+    classifier = network.train(trial.plain, inputs, task.classes)
+    trial.add_for_evaluator(inputs.artifact, inputs.artifact.stage)
+    trial.add_for_evaluator(classifier, classifier.stage)
+    describe = partial(_layers_of, network.reader_of(classifier, ()))
+    scores = partial(head_scores, classifier.place, backbone=type(network.reader.backbone))
+    name, read = trial.settings.listening.evaluator, (classifier, trial.statistics)
+    return Evaluator(name=name, inputs=read, describe=describe, scores=scores)
+
+
+def _layers_of(reader: LayerReader, view: View) -> dict[str, FloatArray]:
+    [features] = reader([view])
+    return features
+
+
+@stage(
+    "simclr",
+    version=5,
+    title="SimCLR, {settings.simclr.fit.summary}",
+    keys={"settings": lambda settings: [settings.encoder, other_options(settings.simclr, "views")]},
+    together=True,
+)
+def simclr(
+    run: StageRun, spectrograms: AugmentedInputs, unlabelled: Sequence[AugmentedInputs], settings: BaselineSettings
+) -> None:
+    """Train SimCLR on the training clips and on each source of clips without labels."""
+    own, train, held_out = settings.simclr, *(spectrograms.of(split) for split in TRAINED_ON)
+    for source in unlabelled:
+        train = train.followed_by(source.of("train"))
+    make_view = partial(augment, config=own.augmentation, std=stored_std(spectrograms.artifact))
+    temperature = own.contrast.temperature
+    views = ClipViews(train, own.batches, make_view, device=run.gang.device)
+    pairs, objective = (
+        convolutional.validation_pairs(held_out, own.batches, make_view),
+        partial(convolutional.pair_loss, temperature=temperature),
+    )
+    model = convolutional.create_simclr(settings.encoder, own.contrast, seed=own.fit.seed)
+    sound = read_by(views, frame_seconds(spectrograms.artifact))
+    run.fit("baselines.simclr.fit", model, convolutional.view_pairs(views), pairs, objective, own.fit, sound=sound)
+    if run.gang.rank == 0:
+        write_model(run.folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
+
+
+def simclr_layers(trial: Trial, method: Method) -> CachedArtifact:
+    own = trial.settings.baselines
+    views = own.simclr.views
+    clips, extra = heard(trial, views), heard_unlabelled(trial, views)
+    trained = trial.add(simclr(trial.session.named(method.network.title), clips, extra, own))
+    reading = trial.reading_of(method)
+    return own.network(reading, method.network, trial.statistics, simclr=trained).features(reading, method.name)
+
+
+@stage(
+    "wav2vec2",
+    version=4,
+    title="wav2vec 2.0, {settings.pretraining.fit.summary}",
+    keys={"settings": lambda settings: [settings.model, settings.pretraining]},
+    together=True,
+)
+def wav2vec2(run: StageRun, data: Sequence[CachedArtifact], settings: Wav2vec2Settings, *, sample_rate: int) -> None:
+    """Pre-train wav2vec 2.0 on waveforms of the corpus and of other sources, of clips in which a span can be hidden."""
+    own, sizes = settings.pretraining, settings.model
+    waves, *extra = data
+    train, held_out = (stored_clips(waves, split) for split in TRAINED_ON)
+    for more in extra:
+        train = train.followed_by(stored_clips(more, "train"))
+    train, held_out = (_maskable(run, clips, settings) for clips in (train, held_out))
+    batch_config = own.batches.at_rate(sample_rate)
+    batches = speech.MaskedBatches(train, batch_config, sizes.convolutions, own.targets, steps=own.fit.steps)
+    validation = speech.validation_batches(held_out, batch_config, sizes.convolutions, own.targets)
+    weight = own.targets.diversity_weight
+    model = speech.create_masked_prediction(sizes, diversity_weight=weight, seed=own.fit.seed)
+    objective = partial(speech.masked_loss, diversity_weight=weight)
+    sound = read_by(batches.views, 1 / sample_rate)
+    run.fit("wav2vec2.pretraining.fit", model, batches, validation, objective, own.fit, sound=sound)
+    if run.gang.rank == 0:
+        speech.save_pretrained(model, run.folder, sample_rate=sample_rate)
+
+
+@stage(
+    "random_wav2vec2",
+    version=2,
+    title="wav2vec 2.0 with random weights",
+    keys={"settings": lambda settings: [settings.model, settings.pretraining.fit.seed]},
+)
+def random_wav2vec2(run: StageRun, settings: Wav2vec2Settings, *, sample_rate: int) -> None:
+    """Write the model before its pre-training: the same random weights."""
+    model = speech.create_masked_prediction(settings.model, diversity_weight=0.0, seed=settings.pretraining.fit.seed)
+    speech.save_pretrained(model, run.folder, sample_rate=sample_rate)
+
+
+def _maskable(run: StageRun, clips: StoredClips, settings: Wav2vec2Settings) -> StoredClips:
+    """Select the clips that pre-training can use, and say how many it cannot."""
+    targets, convolutions = settings.pretraining.targets, settings.model.convolutions
+    least = convolutions.samples(targets.masking.length + 1)  # a span, and a frame beside it
+    used = clips.of_rows(np.flatnonzero(clips.lengths >= least))
+    few = f"{len(clips) - len(used)} of {counted(len(clips), 'clip')}"
+    problem = f"{few} have fewer than the {least} samples in which wav2vec2 masks {targets.masking.length} frames"
+    if len(used) < 2:
+        raise InputError(f"{problem}; add recordings, or leave wav2vec2 out of compare.methods")
+    if len(used) < len(clips):
+        run.terminal.say(f"wav2vec2  {problem}: they are left out of the pre-training")
+    return used
+
+
+def speech_features(trial: Trial, method: Method) -> CachedArtifact:
+    """Pool the layers of the speech model of the user's folder, or of one that is pre-trained or has random weights."""
+    own, session, rate = trial.settings.wav2vec2, trial.session, trial.audio.sample_rate
+    if method.kind == "untrained":
+        made = trial.add(random_wav2vec2(session, own, sample_rate=rate))
+        source = speech.speech_source(made.folder, key=made.key, option=WAV2VEC2_OPTION)
+    elif own.weights is not None:
+        found = own.described
+        session.terminal.say(
+            f"wav2vec2  {WAV2VEC2_OPTION}: {found.name}, {found.layers} layers of {found.width} dimensions"
+        )
+        source = speech.speech_source(own.folder, option=WAV2VEC2_OPTION)
+    else:
+        sounds, *extra = (waveforms(session, each, rate) for each in (trial.manifest, *trial.unlabelled))
+        made = wav2vec2(session.named(own.methods[0].title), [sounds, *extra], own, sample_rate=rate)
+        trial.add(sounds)
+        trial.add(made)
+        trial.add_unlabelled((each,) for each in extra)
+        source = speech.speech_source(made.folder, key=made.key, option=WAV2VEC2_OPTION)
+    network = own.network(trial, source)
+    if not method.learns_labels:
+        return network.features(trial, method.name)
+    return learned_features(
+        trial, trial, method, network, AugmentedInputs(artifact=waveforms(session, trial.manifest, rate))
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadCodes:
+    """The codes that a network reads in the place of log-mel."""
+
+    tokenizer: CachedArtifact
+    readout: Readout
+
+
+# under another name a GPT is not trained: its weights stay as they began
+_SOUND, _WINDOW, READ = "gpt_sound", "gpt_window", "gpt_read"
+
+
+@stage(
+    "{name}",
+    version=5,
+    title="{name}, the code of {settings.window_seconds:g} s around each patch, {settings.fit.summary}",
+    keys={"settings": lambda settings: other_options(settings, "views")},
+    together=True,
+)
+def sound_gpt(
+    run: StageRun,
+    name: str,
+    corpus: AugmentedInputs,
+    unlabelled: Sequence[AugmentedInputs],
+    settings: SoundGPTSettings,
+    *,
+    tokenizer: ReadCodes | None,
+    sample: CachedArtifact,
+    patch_frames: int,
+    patches: int,
+    codebook_size: int,
+) -> None:
+    """Train on spectrograms of the training clips and of clips without labels to predict codes of windows.
+
+    The network reads log-mel, normalised by the statistics of ``sample``, or the codes that a ``tokenizer`` makes of
+    it. A window has ``patches`` patches of ``patch_frames`` frames. `READ` predicts the codes of the tokenizer instead.
+    """
+    coder = None if tokenizer is None else Tokenizer.from_pretrained(tokenizer.tokenizer.folder)
+    streams = coder.finest.format.spectral_streams if coder is not None and name == READ else 1
+    sizes = {"streams": streams, "codebook_size": codebook_size, "patch_frames": patch_frames}
+    train, held_out = map(corpus.of, TRAINED_ON)
+    shape = SoundShape(frames=settings.longest, mels=train.width, **sizes)
+    mean, std = frame_statistics(sample.folder)
+    codes = None
+    if tokenizer is not None and coder is not None:
+        codes = CodeStem(coder, mean, std, readout=tokenizer.readout)
+    model = create_sound_gpt(settings.model, shape, seed=settings.fit.seed, codes=codes)
+    if name in (_SOUND, _WINDOW, READ):
+        for source in unlabelled:
+            train = train.followed_by(source.of("train"))
+        if codes is not None and name == READ:
+            coded, others = (CodedClips.as_read(each, codes, patch_frames=patch_frames) for each in (train, held_out))
+        else:
+            fit = partial(fit_window_codebook, train, patches=patches, patch_frames=patch_frames)
+            codebook = fit(size=codebook_size, seed=settings.fit.seed)
+            coded, others = (CodedClips.of_windows(clips, codebook) for clips in (train, held_out))
+        own = settings.batches
+        batches = SoundBatches(coded, own, settings.augmentation, std=std, device=run.gang.device)
+        fixed = coded_batches(others, batch_size=own.batch_size, at_most=own.max_frames)
+        unit = frame_seconds(corpus.artifact)
+        sound = TrainingSound(lengths=train.lengths, unit_seconds=unit, passages=batches.passages)
+        run.fit("gpt_sound.fit", CodePrediction(model), batches, fixed, loss, settings.fit, sound=sound)
+    if run.gang.rank == 0:
+        save_file({"mean": mean, "std": std}, run.folder / SAMPLE)
+        read = {} if tokenizer is None else {READOUT: tokenizer.readout}
+        write_model(run.folder, model, {_SOUND: asdict(model.config), "shape": asdict(model.shape), **read})
+        if coder is not None:
+            coder.save_pretrained(run.folder / SOUND_TOKENIZER)
+
+
+def sound_states(trial: Trial, method: Method) -> CachedArtifact:
+    own, of = trial.settings.gpt_sound, method.network
+    read = None if of.readout is None else ReadCodes(tokenizer=trial.artifacts["tokenizer"], readout=of.readout)
+    trained = sound_gpt(
+        trial.session.named(of.title),
+        of.training_stage,
+        heard(trial, own.views if of.training else InputAugmentationConfig()),
+        heard_unlabelled(trial, own.views) if of.training else (),
+        own,
+        tokenizer=read,
+        **_windows(trial),
+    )
+    added = trial.add(trained, of.trained_entry)
+    return sound_gpt_features(trial.reading_of(method), method.name, added, plain=method.plain)
+
+
+def _windows(trial: Trial) -> dict[str, Any]:
+    """Return what decides the codes of windows."""
+    settings, audio, patch_frames = trial.settings, trial.audio, trial.settings.tokenizer.patch.frames
+    patches = settings.gpt_sound.window_patches(patch_frames * audio.hop_length / audio.sample_rate)
+    sizes = {"patch_frames": patch_frames, "patches": patches, "codebook_size": settings.tokenizer.codebook_size}
+    return {"sample": trial.statistics, **sizes}
+
+
+def sound_gpt_features(
+    reading: ClipReading, method: str, trained: CachedArtifact, *, plain: bool = False
+) -> CachedArtifact:
+    """Pool the states of the layers of a `sound_gpt`: inner activations, or plainly the outputs of the layers."""
+    backbone = SoundBackbone(folder=trained.place, audio=reading.audio, outputs=plain)
+    reader = layer_reader(reading, backbone, sample=trained)
+    return network_features(reading.session, reading, method, reader, [reading.audio, trained])
+
+
+def sound_gpt_vectors(
+    folder: Path, views: Sequence[View], audio: SpectrogramConfig, vectors: VectorConfig, *, device: str
+) -> dict[str, FloatArray]:
+    """Compute the vectors ``(views, dim)`` of each layer of a `sound_gpt` in the folder of a run, for new sound."""
+    backbone = SoundBackbone(folder=folder, audio=audio)
+    reader = LayerReader(backbone=backbone, statistics=folder, device=device, poolings=vectors.poolings)
+    rows = stacked_rows(row for group in backbone.groups(views) for row in reader(group))
+    return backbone.candidates(rows, vectors)
+
+
+@stage("{method}_features", version=1, title="{method} of {reading.title}")
+def window_bags(
+    run: StageRun,
+    reading: ClipReading,
+    method: str,
+    corpus: CachedArtifact,
+    unlabelled: Sequence[CachedArtifact],
+    *,
+    sample: CachedArtifact,
+    patch_frames: int,
+    patches: int,
+    codebook_size: int,
+    seed: int,
+) -> None:
+    """Compute bags of the codes of windows that a `sound_gpt` with the same arguments predicts."""
+    train = stored_clips(corpus, TRAINED_ON[0])
+    for source in unlabelled:
+        train = train.followed_by(stored_clips(source, "train"))
+    codebook = fit_window_codebook(train, patches=patches, patch_frames=patch_frames, size=codebook_size, seed=seed)
+    log_mel = partial(
+        convolutional.log_mel_pieces, root=reading.manifest.root, audio=reading.audio, sample=sample.folder
+    )
+    work = partial(_bag_of_windows, codebook, log_mel, method, poolings=reading.vectors.poolings)
+    write_features(run.folder, reading.stacked(run.each(method, work, reading.views)))
+
+
+def _bag_of_windows(
+    codebook: WindowCodebook,
+    log_mel: Callable[[View], Iterator[Tensor]],
+    method: str,
+    view: View,
+    *,
+    poolings: Sequence[Pooling],
+) -> dict[str, FloatArray]:
+    codes = codebook.codes(torch.cat([*log_mel(view)]).numpy())[:, None].astype(np.int64)
+    bags = bags_of_places(codes, len(codebook.centroids), poolings)
+    return {f"{method}/all_windows:{pooling}": bag for pooling, bag in bags.items()}
+
+
+def bag_of_targets(trial: Trial, method: Method) -> CachedArtifact:
+    own, others, seed = spectrograms_of(trial), unlabelled_spectrograms(trial), trial.settings.gpt_sound.fit.seed
+    return window_bags(trial.session, trial, method.name, own, others, seed=seed, **_windows(trial))

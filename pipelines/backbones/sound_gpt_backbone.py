@@ -1,0 +1,66 @@
+"""Denoising unit prediction: causal networks that read augmented copies; options, and methods of the comparison."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Final
+
+from lm.backbones.clips import AugmentationConfig, ClipBatchConfig
+from lm.backbones.sound_gpt import SoundGPTConfig
+from pipelines.backbones.network_options import LogMelTraining
+from pipelines.methods.method import FEW, OVER_CODES, WINDOW, BackboneSettings, Line, Method, untrained
+from wordless.base.options import option
+from wordless.training import FitConfig
+
+MAKE: Final = "sound_states"
+# Augmentation that does not crop; the codes after a change of speed are those of the same sounds.
+IN_PLACE = AugmentationConfig(
+    crop=1.0, speed=0.2, formant=0.2, gain_db=0.0, mix=0.0, noise=0.3, time_masks=2, time_mask=0.1, mel_masks=2
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundGPTSettings(LogMelTraining, BackboneSettings):
+    methods = (
+        Method(name="gpt_sound", kind="self_supervised", title="denoising unit prediction from log-mel",
+               untrained="random_gpt_sound", features=MAKE, of_sound=True, line=Line(marker="X"), places=FEW,
+               input="log_mel", training="gpt_sound", loss="nats per code", target=WINDOW),
+        Method(name="denoising", kind="denoising", title=f"denoising unit prediction {OVER_CODES}",
+               untrained="random_denoising",
+               features=MAKE, of_sound=True, line=Line(marker="X"), places=FEW, input="bag_of_codes",
+               readout="codes", training="gpt_sound", trained_by="gpt_window", loss="nats per code", target=WINDOW),
+        Method(name="denoising_patch", kind="denoising", title=f"denoising unit prediction of the patch, {OVER_CODES}",
+               untrained="random_denoising", features=MAKE, line=Line(marker="P"), places=FEW, input="bag_of_codes",
+               readout="codes", training="gpt_sound", trained_by="gpt_read", loss="nats per code",
+               target="the code of the patch just read, unchanged"),
+        Method(name="bag_of_targets", kind="codes", title="bag of codes of windows", readout="codes",
+               sound="codes of windows", features="bag_of_targets",
+               line=Line(marker="s", filled=False, dashes="--"), input="bag_of_codes"),
+        untrained("gpt_sound", "denoising unit prediction from log-mel", marker="d", reads="log_mel", features=MAKE),
+        replace(untrained("denoising", f"denoising unit prediction {OVER_CODES}", marker="d", filled=True,
+                          reads="bag_of_codes", readout="codes", features=MAKE), trained_by="random_gpt_window"),
+    )  # fmt: skip
+    parts = ("gpt_sound", "gpt_window")
+
+    model: SoundGPTConfig = option(SoundGPTConfig(), "the network")
+    window_seconds: float = option(
+        0.16, "length of the sound around each patch whose code is predicted, rounded to whole patches", above=0
+    )
+    augmentation: AugmentationConfig = IN_PLACE
+    batches: ClipBatchConfig = ClipBatchConfig(batch_size=64)
+    fit: FitConfig = FitConfig(steps=1500, lr=2e-3, warmup_steps=100, final_lr_ratio=0.02, validate_every=250)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        rule = "a clip that is reversed in time no longer has its codes in their order: choose 0"
+        self.refuse_if(self.augmentation.time_flip, "augmentation.time_flip", rule)
+
+    def window_patches(self, patch_seconds: float) -> int:
+        """Round the length of the window to whole patches, at least one."""
+        return max(round(self.window_seconds / patch_seconds), 1)
+
+    @property
+    def longest(self) -> int:
+        """Frames of the longest copy."""
+        return math.ceil(self.batches.max_frames * (1 + self.augmentation.speed)) + 1
