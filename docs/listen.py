@@ -1,10 +1,12 @@
 """Make the page docs/listen.md and its sounds from a run: what one can hear before one installs anything.
 
     wordless run name=listen
-    python docs/listen.py runs/listen
+    wordless run name=early lm.fit.steps=20
+    python docs/listen.py runs/listen runs/early
 
 Each player is a sound of the run's folder ``listening``, as a small Ogg Vorbis file. Nothing is chosen by hand: the
-first clips of the run's own choice are shown with all their sounds, and one with a gross pitch error, if there is any.
+first clips of the run's own choice are shown with all their sounds, then one with a gross pitch error, if there is any,
+and the continuations of the first two clips by a second run, whose GPT was trained too briefly.
 """
 
 import sys
@@ -13,28 +15,35 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from pipelines.results.run_record import read_results
+from pipelines.results.run_record import read_results, recorded_options
 
 HERE = Path(__file__).parent
 CLIPS = 5
 # file name behind the number of a clip -> caption
 KINDS = {
     "original": "recording",
-    "wavenet_recorded": "WaveNet, from the recorded log-mel, without codes",
+    "wavenet_recorded": "WaveNet, from the recorded log-mel",
     "wavenet": "WaveNet, from codes",
-    "harmonics": "harmonics without a network, from codes",
+    "harmonics": "harmonics, from codes",
     "griffin_lim": "Griffin-Lim, from codes",
-    "continuation_0.7_0": "continued by the GPT, temperature 0.7",
-    "continuation_1_0": "continued by the GPT, temperature 1",
+    "continuation_0.7_0": "continued, temperature 0.7",
+    "continuation_1_0": "continued, temperature 1",
 }
 TEXT = """# Listen
 
-These are sounds of one run, `{command}`, which anybody can make on two cores in minutes: {clips:,} recordings,
-{minutes:.0f} minutes. Nobody chose them: they are the first test clips, by voices that no model was trained on. What is
-made from codes knows the codes and the pitch, and nothing else; what is made from the recorded log-mel shows what is
-lost without any codes. A continuation begins with a second of the recording;
-then the GPT goes on alone. `python docs/listen.py RUN` makes this page from any run. The voices are
-synthetic (eSpeak NG): recordings of people are not passed on with this page.
+Sounds of one run, `{command}`, which takes minutes on two cores: {clips:,} recordings, {minutes:.0f} minutes, a GPT of
+{steps:,} steps. Nobody chose them: they are the first test clips, by voices that no model was trained on.
+
+- *From codes*: the vocoder knows the codes and the pitch, and nothing else. Harmonics and Griffin-Lim need no network.
+- *From the recorded log-mel*: what is lost here is lost in the vocoder, not in codes.
+- *Continued*: a second of the recording, then the GPT goes on alone. At temperature 1 it is bolder than at 0.7.
+
+`python docs/listen.py RUN EARLY_RUN` makes this page. The voices are synthetic (eSpeak NG); recordings of people are
+not passed on with this page.
+"""
+BAD = """## A bad continuation
+
+The first recordings again, continued by a GPT of {steps:,} steps: it has not learned what follows.
 """
 OPEN, CLOSE = '\n<div class="sounds">', "</div>\n"
 
@@ -49,16 +58,20 @@ def player(source: Path, target: Path, caption: str) -> str:
     return f"<figure>{audio}<figcaption>{caption}</figcaption></figure>"
 
 
-def main(run: Path, page: Path) -> None:
-    """Write the page and, beside it, the folder ``sounds``."""
+def steps_of(run: Path) -> int:
+    """Return the number of training steps of a run's GPT."""
+    return int(recorded_options(read_results(run))["lm"]["fit"]["steps"])
+
+
+def main(run: Path, early: Path, page: Path) -> None:
+    """Write the page of a run and of one whose GPT was trained too briefly and, beside it, the folder ``sounds``."""
     results, sounds = read_results(run), page.parent / "sounds"
     sounds.mkdir(parents=True, exist_ok=True)
     for old in sounds.glob("*.ogg"):
         old.unlink()
     corpus = results["corpus"]
     about = {"clips": sum(corpus["clips"].values()), "minutes": sum(corpus["seconds"].values()) / 60}
-    command = results["provenance"]["command"]
-    parts = [TEXT.format(command=command, **about)]
+    parts = [TEXT.format(command=results["provenance"]["command"], steps=steps_of(run), **about)]
     for number, clip in enumerate(results["listening"]["clips"][:CLIPS]):
         parts += [f"## {clip['label'] or clip['path']}, {clip['group'] or 'no group'}", OPEN]
         for kind, caption in KINDS.items():
@@ -73,8 +86,13 @@ def main(run: Path, page: Path) -> None:
             for kind in ("original", "wavenet")
         ]
         parts.append(CLOSE)
+    parts += [BAD.format(steps=steps_of(early)), OPEN.strip()]
+    for number in range(2):
+        source = early / f"listening/{number}_continuation_0.7_0.wav"
+        parts.append(player(source, sounds / f"early_{number}_continuation_0.7_0.ogg", KINDS["continuation_0.7_0"]))
+    parts.append(CLOSE)
     page.write_text("\n".join(parts), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), HERE / "listen.md")
+    main(Path(sys.argv[1]), Path(sys.argv[2]), HERE / "listen.md")

@@ -34,6 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         resources = {"metadata": {"path": place}}
         nbclient.NotebookClient(notebook, timeout=1800, kernel_name="python3", resources=resources).execute()
+        notebook.metadata.language_info = {"name": "python"}  # versions of the machine would change with each machine
         for cell in notebook.cells:
             cell.metadata.pop("execution", None)
             if cell.cell_type == "code":

@@ -1,6 +1,6 @@
-"""A fine-tuned model, which is a backbone with a head: its network and loss, predictions for recordings, and its folder.
+"""A fine-tuned model, a backbone with a head: its network and loss, predictions for recordings, and its folder.
 
-`LayerReader` reads the states of all layers of a backbone, fine-tuned or not, as vectors for probes. Any process creates or
+`LayerReader` reads the states of all layers of a backbone, fine-tuned or not, for probes. Any process creates or
 loads the network, reads recordings piece by piece, and pools the states of each layer over time, so that memory does
 not grow with the length of a recording. A network does not see the previous piece.
 """
@@ -105,7 +105,7 @@ def freeze(network: BackboneNetwork, count: FrozenLayers) -> None:
         network.stack[0].requires_grad_(False)
     elif count > layers:
         raise InputError(
-            f"backbone.frozen_layers is {count}, and the backbone has {counted(layers, 'layer')}; choose 0 to {layers}, or all"
+            f"backbone.frozen_layers is {count}, and it has {counted(layers, 'layer')}; choose 0 to {layers}, or all"
         )
     elif count:
         for layer in network.stack[: 1 + count]:

@@ -66,7 +66,7 @@ def loaded(reader: LayerReader) -> BackboneNetwork:
     if reader.trained is not None:
         return FineTunedModel.from_pretrained(
             reader.trained, backbone=type(reader.backbone), device=reader.device
-        ).network.backbone
+        ).network.body
     return reader.backbone.create(seed=reader.seed, weights=reader.weights).eval().to(reader.device)
 
 

@@ -59,6 +59,8 @@ class VectorConfig(Options):
         filled=True,
         distinct=True,
     )
+    # Eight versions gave bags of codes 12.5 points and SimCLR 2.2 (docs/log.md, "How the probes read the models"), at
+    # eight times the cost; so the default has one, and presets of few recordings have eight.
     test_time_augmentation: int = option(
         1,
         "test-time augmentation: number of versions of each clip, up to 25 % slower and faster, over which every "
@@ -183,6 +185,8 @@ class ProbeConfig(LabelOptions, FigureConfig):
     power: float = option(
         1.0, "exponent of each feature's magnitude; 0.5: signed square roots; 1: nothing is changed", above=0, most=1
     )
+    # A rare code may be thousands of deviations from the mean of train, and one such feature then decides for a noisy
+    # clip: docs/log.md, "All 24 people" and "Noise and number of codes".
     feature_clipping: tuple[float, ...] = option(
         (2.0, 5.0),
         "standardised features are clipped to one of these distances from the mean of train, so that no feature that "

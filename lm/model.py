@@ -547,6 +547,30 @@ class LanguageModel(nn.Module):
                 found[window.counted : window.stop] = each[window.counted - window.start :]
         return found
 
+    @torch.no_grad()
+    @exact
+    def log_probabilities_batch(
+        self, clips: Sequence[Codes], *, past: int | None = None, batch_tokens: int = 2048
+    ) -> list[FloatArray]:
+        """Compute `log_probabilities` of each clip, in batches of windows of similar length; last bits may differ."""
+        require_evaluation(self.gpt)
+        inputs, own = [self.reader(codes) for codes in clips], [self.own(codes).values for codes in clips]
+        capacity = self.gpt.capacity if past is None else min(past, self.gpt.capacity)
+        found: list[FloatArray] = [np.zeros(values.shape, np.float32) for values in own]
+        passages = [(row, window) for row, values in enumerate(own) for window in windows(len(values), capacity)]
+        passages.sort(key=lambda passage: passage[1].start - passage[1].stop)  # the long ones first
+        while passages:
+            longest = passages[0][1]
+            most = max(batch_tokens // (1 + (longest.stop - longest.start) * self.predicted.streams), 1)
+            batch, passages = passages[:most], passages[most:]
+            logits = self.gpt(_padded([inputs[row](window) for row, window in batch])[:, :-1]).float().log_softmax(-1)
+            for (row, window), each in zip(batch, logits, strict=True):
+                values = torch.from_numpy(own[row][window.start : window.stop].reshape(-1).astype(np.int64))
+                chosen = each[: len(values)].gather(1, values.to(each.device)[:, None]).cpu().numpy()
+                steps = chosen.reshape(-1, self.predicted.streams)
+                found[row][window.counted : window.stop] = steps[window.counted - window.start :]
+        return found
+
     def log_probabilities_after(self, prompt: Codes | None, codes: Codes) -> FloatArray:
         """Compute the log-probability of each code of a continuation, given the prompt: ``(time, streams)``."""
         more = self.own(codes)

@@ -75,7 +75,9 @@ def changed(module: ModuleType, *lines: tuple[str, str]) -> dict[str, Any]:
 
 
 def example(file: str) -> str:
-    """What the page has for a file that it lets the reader create."""
+    """What the page has, or links, for a file that it lets the reader create."""
+    if linked := re.search(rf"Create `{re.escape(file)}` from \[this example\]\((.*?)\)", PAGE):
+        return (ROOT / "docs" / linked[1]).read_text(encoding="utf-8")
     found = re.search(rf"Create `{re.escape(file)}`.*?```\w*\n(.*?)\n\s*```", PAGE, re.DOTALL)
     assert found, file
     return textwrap.dedent(found[1]) + "\n"

@@ -144,7 +144,7 @@ KEEPERS = {
 }
 
 
-# Libraries that are imported inside functions, because one option, backbone or format needs them, and their import takes
+# Libraries that are imported inside functions, because an option, backbone or format needs them, and their import takes
 # half a second or more, or they are optional. All else is imported at the top of a file.
 LATE = {
     **dict.fromkeys(("gradio", "starlette", "ray", "mlflow", "wandb", "requests", "datasets", "triton"), "optional"),

@@ -88,7 +88,7 @@ def synthesise(spectrum: Tensor, config: SpectrogramConfig) -> Tensor:
 ENVELOPE = 160.0  # Hz from the peak to the end of the triangle that smooths the gains of the last pass
 BOUND = 20 * math.log(10) / 10  # limit of the difference of log powers: 20 dB, up or down
 # The same, upwards, of the bands below a frequency in Hz, for a network with a voice of its own: with more gain its
-# sound is hoarser. Chosen on validation clips (docs/log.md).
+# sound is hoarser, with less it drops out. Chosen on validation clips: docs/log.md, "A voice of its own".
 LIFT, LIFT_BELOW = 9 * math.log(10) / 10, 2_700.0
 KNEE = 0.9  # of full scale
 _CEILING = 1 - 2**-14  # in 16 bits below full scale, so no sample counts as clipped

@@ -142,7 +142,8 @@ class CropsConfig(BatchSize):
         return codes
 
 
-TEMPERATURE = 1.0  # through the filters best on validation clips; colder sampling hums: docs/log.md
+# Best on validation clips with filters; colder sampling hums: docs/log.md, "What makes a voice: older ablations".
+TEMPERATURE = 1.0
 # Passes of the post-filter: a WaveNet of minutes is recognised as often as its codes only from the second pass on; a
 # voice of the network's own loses periodicity by the second. Keys of stored sounds do not hold these numbers, nor those
 # of `vocoder.filters`: whoever changes them raises `WAVENET.version`.
@@ -158,6 +159,9 @@ EngineChoice = Literal["auto", "torch", "numba", "numba_bf16", "triton"]
 class SoundOptions(Options):
     """Engine and filter of WaveNet's sound, wherever options of sound are given."""
 
+    # Worth more than all else: docs/log.md, "What each part of the vocoder is worth". Two passes keep 80 % of the codes
+    # where one keeps 36, and take a network's own voice away: docs/log.md, "Passes of the post-filter" and "A voice of
+    # its own".
     postfilter: float = option(
         1.0, "strength of the filter that gives WaveNet's sound the spectrum of its codes; 0: none", least=0, most=1
     )

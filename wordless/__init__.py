@@ -41,11 +41,13 @@ def _replace_home() -> None:
 _replace_home()
 
 if TYPE_CHECKING:  # for type checkers and editors; `_HOMES` says the same to Python
+    from lm.lm_options import GPTConfig as GPTConfig
     from lm.model import LanguageModel as LanguageModel
     from pipelines.running import Run as Run
     from pipelines.running import run as run
     from tokenizer.codes import Codes as Codes
     from tokenizer.codes import join_codes as join_codes
+    from tokenizer.parquet import read_codes as read_codes
     from tokenizer.tokenizer import Tokenizer as Tokenizer
     from vocoder.vocoder import Vocoder as Vocoder
     from wordless.audio.reading import read as read
@@ -57,6 +59,7 @@ if TYPE_CHECKING:  # for type checkers and editors; `_HOMES` says the same to Py
 # name -> the module that defines it
 _HOMES = {
     "Codes": "tokenizer.codes",
+    "GPTConfig": "lm.lm_options",
     "InputError": "wordless.base.messages",
     "LanguageModel": "lm.model",
     "Run": "pipelines.running",
@@ -65,6 +68,7 @@ _HOMES = {
     "Waveform": "wordless.audio.waveform",
     "join_codes": "tokenizer.codes",
     "read": "wordless.audio.reading",
+    "read_codes": "tokenizer.parquet",
     "run": "pipelines.running",
 }
 __all__ = [*sorted(_HOMES), "__version__"]

@@ -13,6 +13,16 @@ HERE = Path(__file__).parent
 PANELS = (("stoi", "STOI"), ("distillmos", "DistillMOS"), ("mcd", "mel-cepstral distortion, dB"))
 TICKS = (300, 400, 600, 1000, 2000, 6000)  # bits per second
 OWN, OTHERS, INK = "#2b6cb0", "#b7791f", "#1c1f23"
+# Where a name stands beside its point in each panel, in points to the right and up, so that it covers nothing.
+PLACES = {
+    "64": ((-6, -14), (8, -4), (-18, -4)),
+    "256": ((-4, -14), (8, -6), (-24, -6)),
+    "1,024": ((6, -14), (-33, 2), (-34, -6)),
+    "4,096": ((-10, 8), (-16, 8), (-30, -10)),
+    "two bands of 256": ((2, 9), (8, -6), (8, 2)),
+    "256 and the level": ((-44, 17), (9, -3), (9, -3)),
+    "256, each alone": ((9, -3), (9, -3), (9, -3)),
+}
 
 
 def main() -> None:
@@ -21,21 +31,19 @@ def main() -> None:
     own, published = (table[table["data"].eq(each)] for each in ("Arabic commands", "LibriSpeech"))
     limits = table[table["data"].eq("limit")]
     figure, axes = plt.subplots(1, len(PANELS), figsize=(13, 4.2), constrained_layout=True)
-    for axis, (column, title) in zip(axes, PANELS, strict=True):
-        for family, rows in own.groupby("family", sort=False):
+    for panel, (axis, (column, title)) in enumerate(zip(axes, PANELS, strict=True)):
+        for _, rows in own.groupby("family", sort=False):
             ordered, alone = rows.sort_values("bits_per_second"), len(rows) == 1
             look = {"marker": "s" if alone else "o", "color": OWN, "linewidth": 1.6}
             axis.plot(ordered["bits_per_second"], ordered[column], linestyle="-" if not alone else "", **look)
             for row in ordered.itertuples():
                 place = (row.bits_per_second, getattr(row, column))
-                where = {"level": (-46, 8) if column == "stoi" else (7, -3), "bands": (4, 6)}.get(
-                    str(family), (5, -11)
-                )  # so that no two overlap
+                where = PLACES[row.name][panel] if row.name else (0, 0)
                 axis.annotate(row.name, place, xytext=where, textcoords="offset points", fontsize=8, color=INK)
         for row in published.dropna(subset=[column]).itertuples():
             place = (row.bits_per_second, getattr(row, column))
             axis.plot(*place, marker="^", color=OTHERS, fillstyle="none", linestyle="")
-            axis.annotate(row.name, place, xytext=(5, 4), textcoords="offset points", fontsize=8, color=OTHERS)
+            axis.annotate(row.name, place, xytext=(6, -9), textcoords="offset points", fontsize=8, color=OTHERS)
         for row in limits.dropna(subset=[column]).itertuples():
             axis.axhline(getattr(row, column), color="#8a9099", linewidth=0.9, linestyle=":")
             place = (TICKS[0], getattr(row, column))

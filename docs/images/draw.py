@@ -134,11 +134,12 @@ def draw_way(run: Path) -> None:
     strip.imshow(
         values.T, aspect="auto", origin="lower", cmap="turbo", extent=(0, len(values) * step, 0, values.shape[1])
     )
+    shades = plt.get_cmap("turbo")(plt.Normalize()(values))  # (time, streams, RGBA), those of the strip
+    dark = shades[..., :3] @ (0.299, 0.587, 0.114) < 0.5
     for (number, stream), code in np.ndenumerate(values):
         if SHOWN[0] <= number * step < SHOWN[1] - step / 2:
-            strip.text(
-                (number + 0.5) * step, stream + 0.5, str(code), ha="center", va="center", fontsize=6, rotation=90
-            )
+            place, colour = ((number + 0.5) * step, stream + 0.5), "white" if dark[number, stream] else "black"
+            strip.text(*place, str(code), color=colour, ha="center", va="center", fontsize=8, rotation=90)
     bits.bar((np.arange(len(values)) + 0.5) * step, surprisal, width=step, color="C2", edgecolor="white", linewidth=0.3)
     for axis, title in (
         (wave, "a recording"),

@@ -26,7 +26,7 @@ The rates between layers, by average pooling and by a Haar decomposition of some
 A window mean that is held is a Haar wavelet transform without the details of the finer levels (Haar, 1910). Windows are
 counted from the start of a clip, and steps beyond its end take no part in a mean. Neither function has parameters.
 
-As a backbone it has a state for each patch, or for several with average pooling. Its pre-trained weights are those of a run
+As a backbone it has a state for each patch, or for several with average pooling. Its weights are those of a run
 with the method ``audio_transformer``, which learned them with the labels of its corpus. Each window is brought to mean
 0 and the same level.
 """

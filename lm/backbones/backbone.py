@@ -4,9 +4,9 @@
 
     sound --front end--> inputs (time, ...) --network--> states (time, dim) --head--> outputs
 
-Each backbone has one file in `lm.backbones`, with a description (`Backbone`), which ``config.json`` of a fine-tuned model holds.
-Its options on the command line stand in `pipelines/backbones`. Heads read the states of the last layer. Probes read those
-of all layers (`lm.finetuned`).
+Each backbone has one file in `lm.backbones`, with a description (`Backbone`), which ``config.json`` of a fine-tuned
+model holds. Its options on the command line stand in `pipelines/backbones`. Heads read the states of the last layer.
+Probes read those of all layers (`lm.finetuned`).
 
 State ``s`` reads the inputs ``[s * inputs_per_state, (s + 1) * inputs_per_state + shared_inputs)``::
 
@@ -142,7 +142,7 @@ class Backbone(ABC):
         """How the backbone reads sound."""
 
     def num_inputs(self, num_samples: int) -> int:
-        """Count the inputs of a recording of ``num_samples`` samples at the backbone's rate; by default an input each."""
+        """Count the inputs of a recording of ``num_samples`` samples at its rate; by default an input each."""
         return num_samples
 
     @abstractmethod

@@ -12,7 +12,7 @@ Baevski, Zhou, Mohamed and Auli, "wav2vec 2.0: a framework for self-supervised l
 The variant is that of the larger models, with layer normalisation throughout, because padding then changes nothing.
 Masked spans of frames are drawn by `transformers` from a seed, and a batch follows from seed and step.
 
-A backbone (wav2vec 2.0, HuBERT, WavLM or data2vec-audio) has a state for each frame of the convolutions. The network and
+A backbone (wav2vec 2.0, HuBERT, WavLM, data2vec-audio) has a state for each frame of the convolutions. The network and
 its weights are those of a local Hugging Face folder, or of a run that pre-trained wav2vec 2.0; without weights, the
 options give its sizes. Each window of samples is normalised. In training, spans of frames are masked, as in the paper's
 fine-tuning. See `wordless.audio.speech_models`.

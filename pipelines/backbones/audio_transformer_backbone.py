@@ -101,7 +101,7 @@ class AudioTransformerSettings(WaveformTraining, HeadTraining, NetworkSettings):
         return front_end_pictures(folder, sample_rate, title=title)
 
     def network(self, reading: ClipReading, method: Method, sample: CachedArtifact | None) -> Network:
-        """Describe the Audio Transformer of waveforms (Verma and Berger, 2021): see `lm.backbones.audio_transformer`."""
+        """Describe the Audio Transformer of waveforms (Verma, Berger, 2021): see `lm.backbones.audio_transformer`."""
 
         rate, seed = reading.audio.sample_rate, self.fit.seed
         model = replace(self.model, variant=_VARIANTS.get(method.name, self.model.variant))

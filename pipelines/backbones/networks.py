@@ -5,7 +5,7 @@ A backbone with a head learns labels in the same way in ``wordless finetune``. T
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ from wordless.audio.views import View
 from wordless.base.arrays import Array, fill, write_array
 from wordless.base.coverage import TrainingSound
 from wordless.base.files import list_hash
+from wordless.base.options import FORMER_VALUES
 from wordless.training import FitConfig
 
 STD, _STATISTICS = "std.npy", "statistics.json"  # beside the values
@@ -208,7 +209,8 @@ class LabelledInputs:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelTraining:
-    option: str  # the group of the fit's options
+    # the group of the fit's options; keys have the name of version 0.x
+    option: str = field(metadata={FORMER_VALUES: {"backbone.fit": "body.fit"}})
     batches: ClipBatchConfig  # counted in inputs
     fit: FitConfig
     frozen: FrozenLayers = 0
@@ -233,7 +235,7 @@ def learn_labels(
         validation.clips, targets, batch_size=size, at_most=training.at_most, most_inputs=most
     )
     network = create_network(source.backbone, source.create(seed=fit.seed), task, seed=fit.seed)
-    freeze(network.backbone, training.frozen)
+    freeze(network.body, training.frozen)
     sound = read_by(views, 1 / source.backbone.reading.inputs_per_second)
     run.fit(training.option, network, batches, held_out, partial(task_loss, task=task), fit, sound=sound)
     model = FineTunedModel(network, source.backbone, task)

@@ -174,6 +174,10 @@ def _collect(found: Index, root: object, cls: type, values: Mapping[str, object]
                 for key, own in variant.options.items():
                     first = found.options.setdefault(key, own)
                     found.options[key] = replace(first, kind=Union[first.kind, own.kind], choices=())  # noqa: UP007  a text in types
+        if old := each.metadata.get(FORMERLY):  # options below it moved with it
+            was = f"{prefix}.{old}".lstrip(".")
+            below = [key for key in (*found.options, *found.sections) if key.startswith(f"{name}.")]
+            found.former.update({f"{was}{key.removeprefix(name)}": (key, {}) for key in below})
         if meaning.group:
             choices |= dict(presets(name))
             group = Group(chosen=meaning.group, explanation=meaning.text, choices=choices, variants=variants)

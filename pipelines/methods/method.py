@@ -67,14 +67,12 @@ class Line:
 @dataclass(frozen=True, kw_only=True)
 class Method:
     name: str  # in options, keys and results.json
-    # What makes its vectors, by a word of `pipelines.chain.method_vectors`. None, of a method of a backbone: its network,
+    # What makes its vectors, by a word of `pipelines.chain.method_vectors`. None, of a backbone's method: its network,
     # untrained or trained on labels; of other rows: nothing, the user brings them or the row is the head of a method.
     features: FeaturesOf | None = None
     # whether the folder of a run keeps its network under the name of the method, and new sound gets vectors by it
     of_sound: bool = False
-    backbone: str = (
-        ""  # the group of options of the backbone whose method it is, from the table of backbones; "": of none
-    )
+    backbone: str = ""  # the group of options of the backbone whose method it is, from their table; "": of none
     kind: _Kind
     title: str  # in tables, charts and sentences
     untrained: str = ""  # of a trained network: the row of the same network with random weights

@@ -40,6 +40,8 @@ class TrainingSettings(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModelSettings(TrainingSettings):
+    # On the built-in sentences validation chose a learning rate of 2e-3 (1e-3 before), and a GPT of 0.8 million weights
+    # lost 2 to 7 points: docs/log.md, "Word order in the default run" and "What the default run costs".
     batch_tokens: int = option(2048, "most positions per step: long windows reduce lm.batches.batch_size", least=1)
     views: ViewsConfig = option(ViewsConfig(), "changed copies of training clips, on which the GPT is trained as well")
     validation_windows: int = 512  # at most, for the validation loss in training; the final perplexity uses all
@@ -68,6 +70,8 @@ class LanguageModelSettings(TrainingSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderSettings(TrainingSettings):
+    # 600 steps train beside the GPT without making a run longer; 1,500 win 0.1 dB more. Networks over frames instead of
+    # codes are no better: docs/log.md, "Codes in context".
     channels: int = option(256, "width of the layers", least=1)
     look_ahead: float = option(
         0.16, "seconds after a code that its decoding reads, and as many before it, at least a code", above=0, most=0.2
@@ -113,11 +117,14 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
         "the network that decodes codes in context to log-mel, trained with the stage vocoder unless the tokenizer of "
         "tokenizer.start has one; null: each code is decoded alone, whatever the start has",
     )
+    # 200 patches for each code suffice: docs/log.md, "k-means". More cost time alone.
     sample_patches: int = option(200_000, "largest number of training patches for autoencoder and codebook", least=1)
     sample_hours: float = 100.0  # of training clips, and of validation, that are read for sample, mean and deviation
     kmeans_iterations: int = 30  # iterations of k-means
     batch_size: int = 512  # patches per training step
     fit: FitConfig = FitConfig(steps=2000, warmup_steps=100, weight_decay=0.0, validate_every=500)
+    # An autoencoder that hears noise makes codes that noise changes less, and loses nothing without it: docs/log.md,
+    # "Noise and number of codes".
     views: SoundChanges = option(
         SoundChanges(changed=0.7),
         "changes of the sound that the autoencoder reads; it learns to make the patch as recorded",

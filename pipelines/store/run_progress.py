@@ -19,7 +19,9 @@ from pipelines.store.claims import PROGRESS
 from wordless.base.files import find_object, locked, write_aside
 
 USUAL_SECONDS = 60.0  # of work after which measured costs weigh as much as expected ones
-MEASURABLE = 0.02  # share of a stage from which its own speed says what is left
+# A stage's own speed says what is left of it from this share on, or after this time: in a minute a training of hours
+# does less than the share, and its speed is known.
+MEASURABLE, MEASURABLE_SECONDS = 0.02, 60.0
 SECONDS_BETWEEN_WRITES = 5.0
 _SECONDS_BETWEEN_LINES = 60.0
 
@@ -136,8 +138,8 @@ def _forecast(record: Mapping[str, Any]) -> Forecast | None:
         left[stage] = max(count - len(own), 0) * each * factor
         for artifact in own:
             share, seconds = float(artifact["share"]), float(artifact["seconds"])
-            measured = seconds * (1 - share) / share if share > MEASURABLE else each * factor * (1 - share)
-            left[stage] += measured
+            measurable = share > MEASURABLE or (share > 0 and seconds > MEASURABLE_SECONDS)
+            left[stage] += seconds * (1 - share) / share if measurable else each * factor * (1 - share)
             done += 0.0 if artifact.get("reused") else seconds
     total = sum(left.values())
     if not expected:

@@ -34,7 +34,11 @@ FIGURE = ("stage", "name", "of", "against", "split", "labels", "noise_snr", "gro
 RESULTS = ("results.json", "figures.json", "perplexity.json", "kmeans.json")
 OTHERS = {"artifact", "provenance", "stages", "clips_key", "notices"}  # keys that are no result
 FIT = ("steps=4", "validate_every=2", "warmup_steps=2", "precision=fp32")
-HEADS = ("backbone.batches.batch_size=4", "figures.resamples=20", *(f"backbone.fit.{word}" for word in FIT))
+HEADS = (
+    "body.batches.batch_size=4",
+    "figures.resamples=20",
+    *(f"body.fit.{word}" for word in FIT),
+)  # older commits, too
 COMMANDS = {  # name -> run whose models it uses, and words; at_NAME is a place, ./ the folder of its own output
     "encode": ("smoke", "encode input=at_calls output=./codes.parquet"),
     "units": ("smoke", "encode input=at_calls output=./units.jsonl format=jsonl deduplicate=true"),

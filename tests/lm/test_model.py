@@ -114,6 +114,14 @@ def test_a_model_that_sees_a_short_past_is_asked_for_each_step_after_it(model: L
         np.testing.assert_allclose(found[step], last, atol=1e-5)
 
 
+@pytest.mark.parametrize("past", [None, 6])
+def test_clips_are_scored_together_as_one_by_one(model: LanguageModel, past: int | None) -> None:
+    clips = [_prompt(model, steps, seed=steps) for steps in (3, 50, 10, 1, 11, 40)]
+    found = model.log_probabilities_batch(clips, past=past, batch_tokens=60)
+    for codes, each in zip(clips, found, strict=True):
+        np.testing.assert_allclose(each, model.log_probabilities(codes, past=past), atol=1e-5)
+
+
 def test_perplexity_is_that_of_the_log_probabilities(model: LanguageModel) -> None:
     clips = [_prompt(model, steps, seed=steps) for steps in (3, 50, 10, 1)]
     every = np.concatenate([model.log_probabilities(codes).reshape(-1) for codes in clips])

@@ -18,14 +18,16 @@ def test_the_page_plays_what_a_run_has_spoken(finished_run: FinishedRun, tmp_pat
     assert spec.loader is not None
     listen = module_from_spec(spec)
     spec.loader.exec_module(listen)
-    listen.main(finished_run.folder, tmp_path / "listen.md")
+    listen.main(finished_run.folder, finished_run.folder, tmp_path / "listen.md")
     page = (tmp_path / "listen.md").read_text()
     played = re.findall(r'src="(sounds/[^"]+)"', page)
     assert {each.partition("_")[2] for each in played} >= {"original.ogg", "wavenet.ogg", "wavenet_recorded.ogg"}
+    assert len([each for each in played if "early" in each]) == 2
     assert {tmp_path / each for each in played} == {*(tmp_path / "sounds").iterdir()}
     for each in played:
         number, _, kind = Path(each).stem.partition("_")
-        original, rate = soundfile.read(finished_run.folder / f"listening/{number}_{kind}.wav")
+        name = f"{number}_{kind}".removeprefix("early_")
+        original, rate = soundfile.read(finished_run.folder / f"listening/{name}.wav")
         sound, same = soundfile.read(tmp_path / each)
         assert (same, len(sound)) == (rate, len(original))
         assert np.sqrt(np.mean(sound**2)) <= 2 * np.sqrt(np.mean(original**2)) + 1e-3

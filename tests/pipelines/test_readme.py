@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ def test_options_of_printed_commands_exist(document: str) -> None:
 OF_THE_FIELD = ("pathlib", "sklearn", "datasets", "transformers")  # libraries that the page of Python joins
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/guide.md", "docs/python.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/python.md"])
 def test_the_python_example_of_a_document_runs(
     document: str,
     finished_run: FinishedRun,
@@ -113,21 +113,6 @@ def test_the_python_example_of_a_document_runs(
         case "README.md":
             assert len(read(tmp_path / "more.wav", 8000).samples) == 8000
             assert len(read(tmp_path / "copy.wav", 8000).samples) > 0
-        case "docs/guide.md":
-            assert names["more"].seconds == pytest.approx(0.5, abs=0.02)
-            assert "not finite" in told
-            hear = names["load_model"]("runs/x")
-            step, rate = hear.tokenizer.format.samples_per_code, hear.sample_rate
-            audio = torch.randn(3, 40 * step + 1, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
-            states, times = names["get_timestamp_embeddings"](audio, hear)
-            assert states.shape == (3, 40, hear.timestamp_embedding_size)
-            assert times[2].tolist() == pytest.approx([(each + 0.5) * step / rate * 1000 for each in range(40)])
-            for samples in (1, step, 5 * step + 1):  # an embedding has heard its code and nothing after
-                alone, _ = names["get_timestamp_embeddings"](audio[1:2, :samples], hear)
-                whole = samples // step
-                torch.testing.assert_close(alone[0, :whole], states[1, :whole])
-            scenes = names["get_scene_embeddings"](audio, hear)
-            assert (scenes.shape, scenes.dtype) == ((3, hear.scene_embedding_size), torch.float32)
         case _:
             count = re.match(r"(\d+) codes, perplexity \d", told)
             assert count
@@ -138,6 +123,27 @@ def test_the_python_example_of_a_document_runs(
             folders = ("runs/x/lm", "tuned", *(["trained"] if trains else []))
             fresh, *own = (LanguageModel.from_pretrained(each).nats_per_code(names["coded"]) for each in folders)
             assert max(own) < fresh - 0.01
+            assert "not finite" in told
+
+
+def test_the_recipe_for_hear_embeds_sounds_of_any_length(finished_run: FinishedRun) -> None:
+    spec = spec_from_file_location("hear_wordless", ROOT / "docs/hear_wordless.py")
+    assert spec is not None
+    assert spec.loader is not None
+    recipe = module_from_spec(spec)
+    spec.loader.exec_module(recipe)
+    hear = recipe.load_model(str(finished_run.folder))
+    step, rate = hear.tokenizer.format.samples_per_code, hear.sample_rate
+    audio = torch.randn(3, 40 * step + 1, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
+    states, times = recipe.get_timestamp_embeddings(audio, hear)
+    assert states.shape == (3, 40, hear.timestamp_embedding_size)
+    assert times[2].tolist() == pytest.approx([(each + 0.5) * step / rate * 1000 for each in range(40)])
+    for samples in (1, step, 5 * step + 1):  # an embedding has heard its code and nothing after
+        alone, _ = recipe.get_timestamp_embeddings(audio[1:2, :samples], hear)
+        whole = samples // step
+        torch.testing.assert_close(alone[0, :whole], states[1, :whole])
+    scenes = recipe.get_scene_embeddings(audio, hear)
+    assert (scenes.shape, scenes.dtype) == ((3, hear.scene_embedding_size), torch.float32)
 
 
 # Commands

@@ -114,8 +114,8 @@ class FinetuneConfig(TrainingCommand, RateOptions):
     audio: ChannelConfig = option(ChannelConfig(), "how recordings are read")
     beside: tuple[Opponent, ...] = option(
         ("scratch", "probe"),
-        "what the fine-tuned backbone is compared with: scratch (the same backbone with random weights), probe (a linear probe "
-        "of the frozen backbone)",
+        "what the fine-tuned backbone is compared with: scratch (the same one with random weights), probe (a linear "
+        "probe of the frozen backbone)",
         distinct=True,
     )
     probe: ProbeConfig = option(LINEAR, "the linear probe; validation clips choose it, nothing else is possible")
@@ -125,6 +125,7 @@ class FinetuneConfig(TrainingCommand, RateOptions):
         "the network that gives states over time, pre-trained or not, and its training",
         group=GptOptions.name,
         variants=BACKBONE_OPTIONS,
+        formerly="body",
     )
     head: HeadOptions = option(
         ClassificationOptions(),

@@ -219,7 +219,7 @@ def usable_clips(settings: FinetuneConfig, backbone: Backbone, corpus: Clips) ->
     low = [clip for clip in corpus.clips if clip.sample_rate < rate]
     if low and not settings.upsample:
         raise InputError(
-            f"{counted(len(low), 'clip')} of {len(corpus.clips)} have a lower sample rate than the backbone's {rate} Hz "
+            f"{counted(len(low), 'clip')} of {len(corpus.clips)} have a lower sample rate than its {rate} Hz "
             f"({low[0].path}: {low[0].sample_rate} Hz); choose a backbone of that rate (a run with audio.sample_rate="
             f"{low[0].sample_rate}), or allow it with upsample=true"
         )
@@ -254,7 +254,7 @@ def require_unseen_labels(settings: FinetuneConfig, source: BackboneSource, clip
     trained, test = read_manifest(owner / MANIFEST, clips.root), clips.of("test")
     if source.learned_labels and (known := trained_on(test, trained.of("train"))):
         raise InputError(
-            f"the weights of backbone={settings.backbone.name}, which {owner} trained, learned the labels of {known} of "
+            f"the weights of backbone={settings.backbone.name}, which {owner} trained, learned labels of {known} of "
             f"{len(test)} test clips: divide the recordings as that run did (corpus.split), name other recordings, or "
             "choose backbone.weights=none"
         )
@@ -351,6 +351,7 @@ def _backbone_key(source: BackboneSource) -> list[object]:
         "clips": lambda clips: [clips[0].key, clips[1].key, clips[2].names],
     },
     together=True,
+    formerly={"backbone_options": "body_options"},
 )
 def _trained_backbone(
     run: StageRun,
@@ -362,7 +363,7 @@ def _trained_backbone(
     backbone_options: object,
 ) -> None:
     """Train on the first of the ``clips``, and write the outputs for those of validation and test."""
-    # `inputs`, which the clips read, and `backbone_options`, with which `source` changes training clips, are for the key.
+    # `inputs`, which the clips read, and `backbone_options`, by which `source` changes training clips, are for the key.
     train, validation, test = clips
     model = learn_labels(run, source, task, train, validation, training)
     if run.gang.rank == 0:
@@ -400,7 +401,7 @@ def _write_outputs(folder: Path, outputs: Sequence[FloatArray]) -> None:
 def _backbone_features(
     run: StageRun, inputs: CachedArtifact, source: BackboneSource, seed: int, vectors: VectorConfig = VECTORS
 ) -> None:
-    """Pool the states of each layer of the backbone before its training, for linear probes: ``layer_1:mean`` and so on."""
+    """Pool the states of each layer of the backbone before its training, for probes: ``layer_1:mean`` and so on."""
     device, file = str(run.gang.device), inputs.folder / VALUES
     pool_clip = partial(_pooled_layers, source.backbone, source.weights, seed, device, file)
     found = stacked_rows(run.each("states", pool_clip, range(len(read_clips(file)[1]) - 1)))

@@ -150,26 +150,32 @@ def spoken_pairs(run: StageRun, subject: Subject, coded: CachedArtifact) -> None
     models = _models(subject, gpt, untrained)
     pairs = [(pair.item, pair.right, pair.wrong) for pair in asked.pairs]
     voices = list(dict.fromkeys(pair.voice for pair in asked.pairs))
-    scores = {
-        name: {file: float(model.log_probabilities(clip).astype(float).mean()) for file, clip in codes.items()}
-        for name, model in models.items()
-    }
+    scores = {name: _mean_scores(model, codes) for name, model in models.items()}
     judged = dict.fromkeys(scores, pairs)
     if subject.embedded.sentences:
         known = [each.text for each in utterances(subject.embedded)]
         scores[WORD_BIGRAM] = word_scores(known, {each.file: each.text for each in asked.utterances})
         judged[WORD_BIGRAM] = pairs
         few = [row for row, pair in zip(pairs, asked.pairs, strict=True) if pair.voice in voices[:VOICES_OF_PASTS]]
-        heard = {file for _, right, wrong in few for file in (right, wrong)}
+        heard = {file: codes[file] for _, right, wrong in few for file in (right, wrong)}
         for name, seconds in PASTS.items():
             steps = max(round(seconds * gpt.format.codes_per_second), 2)
-            scores[name] = {file: float(gpt.log_probabilities(codes[file], past=steps).mean()) for file in heard}
+            scores[name] = _mean_scores(gpt, heard, past=steps)
             judged[name] = few
     test = "spot_the_word"
     if subject.embedded.sentences:
         test = "agreement" if subject.embedded.agreement else "word_order"
     about = {"test": test, "voices": len(voices), "example": [asked.pairs[0].item, asked.pairs[0].other]}
     write_json(run.folder / PAIRS, {**about, "pairs": len(pairs), **_accuracies(scores, judged)})
+
+
+def _mean_scores(model: Scorer, codes: Mapping[str, Codes], *, past: int | None = None) -> dict[str, float]:
+    """Score each file by the mean log-probability of its codes; a GPT reads many files together."""
+    if isinstance(model, LanguageModel):
+        found: Sequence[Floats] = model.log_probabilities_batch([*codes.values()], past=past)
+    else:
+        found = [model.log_probabilities(clip) for clip in codes.values()]
+    return {file: float(each.astype(float).mean()) for file, each in zip(codes, found, strict=True)}
 
 
 PAIR_PROBE = "pair_probe.json"

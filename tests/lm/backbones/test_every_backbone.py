@@ -1,4 +1,4 @@
-"""What holds for every backbone: a clip's states, windows, seeds, frozen layers, and the model's folder; the GPT as one."""
+"""What holds for every backbone: a clip's states, windows, seeds, frozen layers, the model's folder; the GPT as one."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -59,7 +59,7 @@ BACKBONES: dict[str, Backbone] = {
         for kind, (_, sizes) in KINDS.items()
     },
 }
-EVERY = pytest.mark.parametrize("body", BACKBONES.values(), ids=BACKBONES.keys())
+EVERY = pytest.mark.parametrize("backbone", BACKBONES.values(), ids=BACKBONES.keys())
 
 
 def test_every_backbone_is_here_and_what_is_fine_tuned_is_read_again() -> None:

@@ -1,4 +1,4 @@
-"""The Audio Spectrogram Transformer against that of transformers, its weights from local folders, and AST as a backbone."""
+"""The Audio Spectrogram Transformer against that of transformers, weights from local folders, and AST as a backbone."""
 
 import json
 from pathlib import Path

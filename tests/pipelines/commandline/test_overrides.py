@@ -13,13 +13,13 @@ from omegaconf import OmegaConf
 
 from pipelines.commandline.command_words import prepare
 from pipelines.commandline.composed_config import explain, require_values
-from pipelines.commandline.former_options import GONE, tell_renamed, unknown_option
+from pipelines.commandline.former_options import GONE, tell_renamed, unknown_option, with_names_of_today
 from pipelines.settings.run_settings import corpus_options
 from tests.calling import completed, index
 from tests.pipelines.tiny_chain import config_of
 from wordless.base.messages import InputError
 
-RUN = index("run")
+RUN, FINETUNE = index("run"), index("finetune")
 
 
 def arrives(value: str) -> object:
@@ -49,7 +49,7 @@ def test_any_path_arrives_as_typed(value: str) -> None:
         ("decode", "format=wav", r"format is not an option; (?!.*publish)"),
         ("store", "verify=true", r"verify is not an option; .*\bhashed again\b"),
         ("store", "--verify", r"verify is not an option; .*\bhashed again\b"),
-        ("finetune", "backbone.augmentation.crp=1", r"\bbody\.augmentation\.crop\b"),  # gone from other commands alone
+        ("finetune", "backbone.augmentation.crp=1", r"\bbackbone\.augmentation\.crop\b"),  # gone from others alone
     ],
 )
 def test_what_is_gone_has_a_remedy_where_it_was(command: str, word: str, told: str) -> None:
@@ -148,6 +148,24 @@ def test_a_renamed_option_is_taken_and_a_line_names_the_new_one(
     assert "compare.readout=" in capsys.readouterr().err
     with pytest.raises(InputError, match=r"compare\.readout: codes \(hard\)"):  # of a preset, which Hydra composes
         raise unknown_option("compare.assignments", RUN)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("body=ast", "backbone=ast"),
+        ("body.frozen_layers=3", "backbone.frozen_layers=3"),
+        ("body.fit.steps=4", "backbone.fit.steps=4"),
+    ],
+)
+def test_a_renamed_group_is_taken_with_the_options_below_it(
+    old: str, new: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tell_renamed.cache_clear()
+    assert prepare([old], FINETUNE).overrides == [new]
+    assert f"{old} is now {new}" in capsys.readouterr().err
+    config = {"body": {"name": "gpt", "frozen_layers": 3}}  # of a run that was made before
+    assert with_names_of_today(config, FINETUNE) == {"backbone": config["body"]}
 
 
 @pytest.mark.parametrize(

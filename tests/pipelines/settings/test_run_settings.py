@@ -287,7 +287,7 @@ MACHINES = 2  # in the script for Slurm
 
 def documented() -> list[tuple[int, list[str]]]:
     """The processes and the options of each line with torchrun in the documents."""
-    pages = [ROOT / "docs" / name for name in ("training_processes.md", "guide.md")]
+    pages = [ROOT / "docs" / name for name in ("scale.md", "guide.md")]
     text = "\n".join(page.read_text() for page in pages).replace("\\\n", " ").replace('"$SLURM_NNODES"', str(MACHINES))
     lines = re.findall(r"^(?:srun )?torchrun .*-m pipelines\.run.*", text, re.MULTILINE)
     found = []

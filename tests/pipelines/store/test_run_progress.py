@@ -43,6 +43,19 @@ def test_what_is_reused_costs_nothing_and_what_is_measured_corrects_the_rest(
     assert not [*tmp_path.iterdir()]
 
 
+def test_a_minute_of_a_long_training_tells_its_speed(tmp_path: Path) -> None:
+    run = RunProgress(tmp_path)
+    run.begin({"lm": (1, 1000.0)}, processes=1)
+    run.advance("lm", "l", 0.005, 20.0)  # the first steps are slow
+    begun = read_forecast(tmp_path)
+    assert begun is not None
+    assert begun.seconds < 2000
+    RunProgress(tmp_path).advance("lm", "l", 0.01, 100.0)  # at once, not as often as the first object writes
+    slow = read_forecast(tmp_path)
+    assert slow is not None
+    assert slow.seconds == pytest.approx(9900.0)
+
+
 def test_a_run_whose_stages_are_made_side_by_side_takes_as_long_as_the_longest(tmp_path: Path) -> None:
     run = RunProgress(tmp_path)
     run.begin({"lm": (1, 900.0), "vocoder": (1, 300.0)}, processes=2)

@@ -435,14 +435,16 @@ def candidates(config: CorpusConfig, making: object) -> Clips:
         notices.append(f"{path.name}: its recordings are in {root} (`root` names another folder)")
 
     written = table.frame[["path", "fold", "where"]]  # many rows may share a path
+    # as ascii, because pandas before 3.1 takes different paths with a lone surrogate for the same
+    first = ~written.assign(path=written.path.map(ascii)).duplicated(["path", "fold"])
     places = {
         (name, fold): listed_path(root, name, where, remedy="fix the row, or set `root`", fold=fold)
-        for name, fold, where in written.drop_duplicates(["path", "fold"]).itertuples(index=False)
+        for name, fold, where in written[first].itertuples(index=False)
     }
     relatives = [places[each] for each in zip(written.path, written.fold, strict=True)]
     missing = written[[each is None for each in relatives]].drop_duplicates("path")
     listed = table.with_columns(path=relatives).where(each is not None for each in relatives)
-    twice = listed.frame.duplicated(["path", "begin", "end"])
+    twice = listed.frame.assign(path=listed.frame.path.map(ascii)).duplicated(["path", "begin", "end"])
     if twice.any():
         row = listed.frame[twice].iloc[0]
         remedy = "give each recording one row, or each of its parts another start and end"
