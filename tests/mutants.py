@@ -80,8 +80,8 @@ def working(node: ast.AST) -> Iterator[ast.AST]:
                 continue
             case ast.Assign() | ast.AnnAssign() if isinstance(node, ast.Module | ast.ClassDef):
                 continue
-            case ast.FunctionDef(backbone=backbone):
-                for each in backbone:
+            case ast.FunctionDef(body=body):
+                for each in body:
                     yield each
                     yield from working(each)
             case _:

@@ -231,7 +231,7 @@ def is_late(module: str) -> bool:
     """Whether a module is of a late library, or of ours and imports one at its top."""
     if any(f"{module}.".startswith(f"{name}.") for name in LATE):
         return True
-    tops = TREES[MODULES[module]].backbone if module in MODULES else []
+    tops = TREES[MODULES[module]].body if module in MODULES else []
     modules = [node.module for node in tops if isinstance(node, ast.ImportFrom)]
     modules += [name.name for node in tops if isinstance(node, ast.Import) for name in node.names]
     return any(f"{each}.".startswith(f"{name}.") for each in modules if each for name in LATE)

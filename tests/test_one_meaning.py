@@ -18,7 +18,7 @@ SEVERAL = {
 
 def public_names(tree: ast.Module) -> Iterator[str]:
     """The names that a module defines, without private ones and type variables."""
-    for node in tree.backbone:
+    for node in tree.body:
         match node:
             case ast.FunctionDef() | ast.ClassDef():
                 found = [node.name]

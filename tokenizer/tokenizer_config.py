@@ -139,7 +139,8 @@ def front_end_fingerprint(folder: Path) -> str:
     Keys of stages are made of it. The whole tokenizer would be loaded in each run that finds its stages made.
     """
     with saved_models.whole(folder, TOKENIZER.name, remedy="copy it again from its run, or make it again"):
-        audio = build(SpectrogramConfig, (find_object(folder / CONFIG) or {})["audio"], name="audio")
+        saved: Mapping[str, Any] = find_object(folder / CONFIG) or {}
+        audio = build(SpectrogramConfig, saved["audio"], name="audio")
         with safe_open(folder / WEIGHTS, "pt") as learned:
             return fingerprint(audio.key, {name: learned.get_tensor(name) for name in ("mean", "std")})
 

@@ -123,14 +123,6 @@ def _set_voice(vocoder: dict[str, Any], values: Mapping[str, Any]) -> None:
             vocoder["fit"]["steps"] = STEPS_FROM_SHIPPED
 
 
-def _with_readable_clips(settings: RunSettings) -> RunSettings:
-    """Return the settings with a `min_seconds` that every probed method can read."""
-    own, rate = settings.corpus.inspection, settings.audio.sample_rate
-    seconds = [settings.backbone(method).least_seconds(method, rate) for method in settings.probed_methods]
-    inspection = replace(own, min_seconds=max([own.min_seconds, *seconds]))
-    return with_values(settings, corpus=with_values(settings.corpus, inspection=inspection))
-
-
 def require_run(settings: RunSettings, tokens: TokenizerConfig) -> None:
     """Refuse options that contradict each other, or that this machine cannot follow."""
     tokenizer, lm, vocoder = settings.tokenizer, settings.lm, settings.vocoder

@@ -55,7 +55,7 @@ def executes(call: ast.Call, file: Path) -> bool:
 
 def chosen(value: ast.expr) -> Iterator[ast.expr]:
     """What a conditional expression may be."""
-    branches = (value.backbone, value.orelse) if isinstance(value, ast.IfExp) else ()
+    branches = (value.body, value.orelse) if isinstance(value, ast.IfExp) else ()
     yield from (each for branch in branches for each in chosen(branch))
     if not branches:
         yield value

@@ -16,10 +16,8 @@ SOURCE = ast.parse(Path(wordless.__file__).read_text(encoding="utf-8"))
 
 
 def typed_names() -> dict[str, str]:
-    (block,) = [
-        node for node in SOURCE.backbone if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-    ]
-    found = [node for node in block.backbone if isinstance(node, ast.ImportFrom)]
+    (block,) = [node for node in SOURCE.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    found = [node for node in block.body if isinstance(node, ast.ImportFrom)]
     return {alias.name: str(node.module) for node in found for alias in node.names}
 
 

@@ -195,7 +195,7 @@ def weights_in(folder: Path, name: str) -> tuple[BackboneOptions, dict[str, Path
         case _:
             model = saved(BACKBONES["audio_transformer_pooling"], folder)
             options = AudioTransformerOptions(weights="run" if name == "run" else str(folder))
-            return options, {"audio_transformer": folder}, model.network.backbone.state_dict()
+            return options, {"audio_transformer": folder}, model.network.body.state_dict()
 
 
 @pytest.mark.parametrize("name", ["gpt", "ast", "wav2vec2", "run", "folder"])
