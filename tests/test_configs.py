@@ -1,6 +1,7 @@
 """Every shipped config composes and is accepted, and every option can be given without a ``+``."""
 
 from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from functools import cache
 from itertools import zip_longest
 from pathlib import Path
@@ -18,6 +19,7 @@ from pipelines.methods.methods_table import BACKBONES, METHODS
 from pipelines.settings.run_settings import EMBEDDED, RunSettings
 from tests.calling import completed, compose, index
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
+from wordless.base.options import METADATA, REQUIRED, Options, field_choices, require_in_range
 
 CONF = Path(__file__).parents[1] / "conf"
 SIZED = ("tokenizer", "lm", "vocoder", *BACKBONES, "next_sample")
@@ -156,3 +158,18 @@ def test_every_ablation_changes_its_experiment(experiment: str) -> None:
 def test_every_ablation_is_swept_over_once() -> None:
     swept = [ablation for experiment in AUTHORS for ablation in ablations(experiment) if ablation != "none"]
     assert sorted([*swept, "none"]) == sorted(path.stem for path in (MORE / "ablation").glob("*.yaml"))
+
+
+def test_every_default_is_in_its_range() -> None:
+    """New instances check the values that are none of their defaults."""
+    kinds, found = [Options], list[type]()
+    while kinds:
+        found.append(kind := kinds.pop())
+        kinds += kind.__subclasses__()
+    checked = 0
+    for kind in filter(is_dataclass, found):
+        for field in fields(kind):
+            if METADATA in field.metadata and field.default not in (None, REQUIRED):
+                require_in_range(field.name, field.default, field.metadata[METADATA], field_choices(kind)[field.name])
+                checked += 1
+    assert checked > len(index("run").options)

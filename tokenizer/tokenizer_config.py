@@ -3,11 +3,13 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
 from tokenizer.autoencoder import Autoencoder, StateDecoder
@@ -20,8 +22,11 @@ from tokenizer.codes import (
 )
 from tokenizer.tokenizer_options import TokenizerSizes
 from wordless.audio.audio_options import SpectrogramConfig
+from wordless.base import saved_models
+from wordless.base.files import find_object
 from wordless.base.messages import InputError
-from wordless.base.options import REQUIRED, Options, option
+from wordless.base.options import REQUIRED, Options, build, option
+from wordless.base.saved_models import CONFIG, TOKENIZER, WEIGHTS
 
 CENTROIDS = "centroids"  # the tensor of the codebook
 AUTOENCODER, DECODER = "autoencoder.", "decoder."  # begins of the names of a network's tensors
@@ -84,7 +89,8 @@ class TokenizerConfig(TokenizerSizes):
         """Return the format of the codes of a tokenizer that has ``learned`` the tensors of `weight_shapes`."""
         # The fingerprint of front end and autoencoder is the same for codebooks of any size, and for any code decoder,
         # which changes no code.
-        config = stored_config(replace(self, pitch=None, decoder=None)) | {"codebook_size": 0}
+        stored = {name: each for name, each in stored_config(self).items() if name not in ("pitch", "decoder")}
+        config = stored | {"codebook_size": 0}
         own = {name: each for name, each in learned.items() if name != CENTROIDS and not name.startswith(DECODER)}
         tokenizer = fingerprint(config, own)
         sized = tokenizer if self.pitch is None else [tokenizer, asdict(self.pitch)]
@@ -125,6 +131,18 @@ class SavedTokenizer(TokenizerConfig):
     def config(self) -> TokenizerConfig:
         """The tokenizer's config."""
         return TokenizerConfig(**{field.name: getattr(self, field.name) for field in fields(TokenizerConfig)})
+
+
+def front_end_fingerprint(folder: Path) -> str:
+    """Return the fingerprint of the front end of a tokenizer, and of mean and deviation of its log-mel, from its files.
+
+    Keys of stages are made of it. The whole tokenizer would be loaded in each run that finds its stages made.
+    """
+    with saved_models.whole(folder, TOKENIZER.name, remedy="copy it again from its run, or make it again"):
+        saved: Mapping[str, Any] = find_object(folder / CONFIG) or {}
+        audio = build(SpectrogramConfig, saved["audio"], name="audio")
+        with safe_open(folder / WEIGHTS, "pt") as learned:
+            return fingerprint(audio.key, {name: learned.get_tensor(name) for name in ("mean", "std")})
 
 
 def weight_shapes(config: TokenizerConfig) -> dict[str, Tensor]:

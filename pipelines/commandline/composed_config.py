@@ -33,17 +33,19 @@ def refuse_overwritten(config: Mapping[str, Any], place: str = "") -> None:
 
 def require_values(config: Mapping[str, object], known: Index) -> None:
     """Refuse options of a composed config that are missing, of another type or out of range."""
+    left_out = tuple(f"{each}." for each in known.omissible if option_value(config, each) is None)
+    left_out += known.varied
     for name, option in sorted(known.options.items(), key=lambda each: each[0].count(".")):  # others follow the seed
-        if option.meaning is None or name.startswith(known.varied):
+        if option.meaning is None or name.startswith(left_out):
             continue
         value: object = config
-        if any(name.startswith(f"{each}.") and option_value(config, each) is None for each in known.omissible):
-            continue
         for place in name.split("."):
             if not isinstance(value, Mapping):
                 raise InputError(f"{name} is missing; leave its group as it is, and set single options")
             given, value = place in value, value.get(place)
         # a value that follows from others, such as the words of a corpus of sentences, is null until it is known
+        if type(value) is type(option.default) and value == option.default and not isinstance(value, list | dict):
+            continue  # most options have their default
         if value is not None or (given and option.default is not None):
             single = isinstance(value, str) and option.takes_list  # needs no brackets
             built = convert(option.kind, [value] if single else value, option=name)

@@ -186,7 +186,7 @@ def find_sources(settings: RunSettings, terminal: Terminal) -> dict[str, Found]:
 
     The corpus itself and folders without recordings are refused before any recording is decoded.
     """
-    own, found = settings.corpus, dict[str, Found]()
+    own, found = settings.readable_corpus, dict[str, Found]()
     for source in settings.unlabelled or ():
         # its words are never cut
         config = CorpusConfig(embedded=settings.embedded, inspection=own.inspection, split=UNDIVIDED)
@@ -261,10 +261,10 @@ def _kept(source: str, before: Clips, after: Clips, why: str, terminal: Terminal
 
 def held_out_groups(corpus: Clips, settings: RunSettings) -> frozenset[str]:
     """Return the groups of the corpus that are not trained on: in folds all, because each is held out once."""
-    own = settings.corpus.split
-    if own.shared_groups or own.by == "index":  # the run does not test other groups
+    own, folds = settings.corpus.split, settings.compare.folds
+    if own.shared_groups or (own.by if folds else corpus.split_by) == "index":  # the run does not test other groups
         return frozenset()
-    clips = [clip for clip in corpus.clips if settings.compare.folds or clip.split != "train"]
+    clips = [clip for clip in corpus.clips if folds or clip.split != "train"]
     return frozenset(clip.group for clip in clips if clip.group is not None)
 
 

@@ -53,6 +53,7 @@ from pipelines.results.results import gross_pitch_error_clips, write_results
 from pipelines.results.run_record import (
     RESAMPLES,
     Made,
+    Results,
     Section,
     gross_error_file,
     parameters,
@@ -89,13 +90,12 @@ from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.devices import choose_device
 from wordless.base.files import copy_file, replace_folder, write_aside
 from wordless.base.messages import InputError, counted, listed
-from wordless.base.options import with_values
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG
 from wordless.base.saved_models import PROBE as KIND
 from wordless.base.threads import cores, use_threads
 from wordless.base.versions import installed_version, library_versions
-from wordless.training.fit import Gang, open_gang, with_precision
+from wordless.training.fit import Gang, open_gang
 
 
 def run(config: dict[str, Any]) -> None:
@@ -107,19 +107,18 @@ def run(config: dict[str, Any]) -> None:
         run_chain(config, folder)
 
 
-def run_chain(config: dict[str, object], folder: Path) -> None:
+def run_chain(config: dict[str, Any], folder: Path) -> None:
     """Make or reuse the artifacts of the stages that a completed config wants, and write the run's ``folder``."""
-    settings = run_settings(config)
-    use_threads(settings.threads)
-    terminal = Terminal(log=folder / LOG)
-    require = require_labels if "probe" in settings.stages else None
-    undivided = replace(settings.corpus, split=UNDIVIDED) if settings.compare.folds else settings.corpus
-    found = find_corpus(undivided, settings, require=require, terminal=terminal)
-    if not settings.compare.folds:
-        settings = with_values(settings, corpus=with_values(settings.corpus, split=found.config.split))
-    sources = find_sources(settings, terminal)
-    with open_gang(choose_device(settings.device)) as gang:
-        settings = with_precision(settings, gang)
+    # The gang comes first, because its devices say what `precision=auto` means, and the settings are built once.
+    with open_gang(choose_device(config["device"])) as gang:
+        settings = run_settings(config, gang)
+        use_threads(settings.threads)
+        terminal = Terminal(log=folder / LOG)
+        require = require_labels if "probe" in settings.stages else None
+        own = settings.readable_corpus
+        undivided = replace(own, split=UNDIVIDED) if settings.compare.folds else own
+        found = find_corpus(undivided, settings, require=require, terminal=terminal)
+        sources = find_sources(settings, terminal)
         if gang.rank == 0:
             require_own_parts(folder)
         place: dict[str, Any] = {"gang": gang, "terminal": terminal}
@@ -162,11 +161,11 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
         if gang.rank == 0:
             models = next(iter(made.values()))  # models of the other folds and seeds have the same sizes
             source = provenance(command_line("run"), config, gang, models)
-            write_run_folder(session, corpus, unlabelled, settings, made, source)
+            results = write_run_folder(session, corpus, unlabelled, settings, made, source)
             if session.tracking is not None and session.tracking.names:
                 files = [path for path in (folder / name for name in _FILES) if path.is_file()]
-                values = values_by_name(read_results(folder)["figures"])
-                session.tracking.conclude(values, files, report_pictures(folder))
+                values = values_by_name(results["figures"])
+                session.tracking.conclude(values, files, report_pictures(folder, results))
 
 
 def rates(settings: RunSettings) -> str:
@@ -222,8 +221,8 @@ def require_same_clips(folder: Path, listed: str, clips: Iterable[Clip], noun: s
 
 def write_run_folder(
     session: Session, corpus: Clips, unlabelled: Sequence[Clips], settings: RunSettings, made: Made, source: Section
-) -> None:
-    """Write the folder of a run in the place of an earlier one; if it is in ``runs``, also the page of runs."""
+) -> Results:
+    """Write the folder of a run in the place of an earlier one, and return its results, as others read them."""
     folder, terminal = session.folder, session.terminal
     folder.mkdir(parents=True, exist_ok=True)
     for stale in (COMPARISON, LATEX, PREDICTIONS, RESAMPLES):  # left by an earlier run in this folder with other stages
@@ -263,11 +262,12 @@ def write_run_folder(
         terminal.say(f"          {line}")
     terminal.say(f"results   {folder / RESULTS}")
     if "report" in settings.stages:
-        report = write_report(folder)
+        report = write_report(folder, results)
         terminal.record(str(report))
         print(report, flush=True)
     if (whole := folder.absolute()).parent.name == RUNS:
         link_latest(whole)
+    return results
 
 
 def comb_notice(played: CachedArtifact, settings: RunSettings) -> str:

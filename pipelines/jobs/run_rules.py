@@ -1,9 +1,8 @@
 """The settings of a run, built from a config, and refusals of options that contradict each other."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from functools import reduce
-from typing import Any
+from functools import partial, reduce
+from typing import Any, TypeVar
 
 from pipelines.backbones.sound_gpt_backbone import MAKE as SOUND_STATES
 from pipelines.methods.methods_table import METHODS
@@ -13,8 +12,9 @@ from pipelines.settings.run_settings import (
     EMBEDDED,
     EMBEDDED_SOURCE,
     LEVEL_NEEDS,
+    OF_TRAININGS,
     RunSettings,
-    of_trainings,
+    reads_codes,
     require_one_training,
     with_embedded_corpus,
 )
@@ -29,13 +29,19 @@ from tokenizer.tokenizer_config import TokenizerConfig
 from vocoder.vocoder_options import WaveNetConfig
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
 from wordless.base.messages import InputError, listed, within
-from wordless.base.options import build, follow, with_values
+from wordless.base.options import Options, build, follow
 from wordless.base.saved_models import local_weights
 from wordless.base.seeds import require_seeds
+from wordless.training.fit import Gang, with_precision
+
+OptionsOf = TypeVar("OptionsOf", bound=Options)
 
 
-def run_settings(config: Mapping[str, object]) -> RunSettings:
-    """Build the settings from a completed config; without root and table the corpus is the embedded one."""
+def run_settings(config: Mapping[str, object], gang: Gang | None = None) -> RunSettings:
+    """Build the settings from a completed config, once; without root and table the corpus is the embedded one.
+
+    ``gang`` says what ``precision=auto`` means on its devices; None: it is left open.
+    """
     values = with_embedded_corpus(config)
     for name in ("stages", "unlabelled", "tracking"):  # a single value needs no brackets
         if isinstance(values[name], str):
@@ -45,15 +51,33 @@ def run_settings(config: Mapping[str, object]) -> RunSettings:
     fill_in_steps(values)
     _set_local_weights(values)
     own = {each.name: build(each.options, values.pop(each.name, {}), name=each.name) for each in plugins()}
-    settings = build(RunSettings, values, name="")
+    settings = build(RunSettings, values, name="", settle=partial(_settled, own=own, gang=gang))
     with within("tokenizer"):
         tokens = settings.tokenizer.config(settings.audio)
-    more = list[str]()
-    if "report" in settings.stages and settings.reads_codes and not settings.compare.folds and settings.seeds == 1:
-        more = [each.name for each in plugins() if each.of_report]
-    settings = replace(settings, plugins=own, stages=tuple(dict.fromkeys((*settings.stages, *more))))
     require_run(settings, tokens)
-    return _with_readable_clips(follow(settings, **of_trainings(settings)))
+    return settings
+
+
+def _settled(values: dict[str, Any], *, own: Mapping[str, Options], gang: Gang | None) -> dict[str, Any]:
+    """Return the options of a run with those that follow from others, and with the options of plugins, ``own``."""
+
+    def settle(options: OptionsOf) -> OptionsOf:
+        followed = follow(options, **shared)
+        return followed if gang is None else with_precision(followed, gang)
+
+    shared, found = {name: values[name] for name in OF_TRAININGS}, dict(values)
+    for name, value in values.items():
+        if isinstance(value, Options):
+            with within(name):
+                found[name] = settle(value)
+    found["plugins"] = dict[str, Options]()
+    for name, options in own.items():
+        with within(name):
+            found["plugins"][name] = settle(options)
+    stages: tuple[str, ...] = values["stages"]
+    if "report" in stages and reads_codes(stages) and not values["compare"].folds and values["seeds"] == 1:
+        found["stages"] = tuple(dict.fromkeys((*stages, *(each.name for each in plugins() if each.of_report))))
+    return found
 
 
 def _set_sizes(values: dict[str, Any]) -> None:
@@ -97,14 +121,6 @@ def _set_voice(vocoder: dict[str, Any], values: Mapping[str, Any]) -> None:
         ready = start is not None and is_shipped(start) and values["corpus"]["root"] == EMBEDDED
         if ready:
             vocoder["fit"]["steps"] = STEPS_FROM_SHIPPED
-
-
-def _with_readable_clips(settings: RunSettings) -> RunSettings:
-    """Return the settings with a `min_seconds` that every probed method can read."""
-    own, rate = settings.corpus.inspection, settings.audio.sample_rate
-    seconds = [settings.backbone(method).least_seconds(method, rate) for method in settings.probed_methods]
-    inspection = replace(own, min_seconds=max([own.min_seconds, *seconds]))
-    return with_values(settings, corpus=with_values(settings.corpus, inspection=inspection))
 
 
 def require_run(settings: RunSettings, tokens: TokenizerConfig) -> None:

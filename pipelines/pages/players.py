@@ -135,24 +135,24 @@ def sound_path(folder: Path, sound: PageSound) -> Path:
 
 def headline(folder: Path, results: Results) -> list[tuple[PageSound, str]]:
     """Make the players on top of a report, equally loud: the first recording, its codes as sound, a continuation."""
-    sounds = _first_sounds(results)
+    sounds = _first_sounds([*run_sounds(results)])
     read = (soundfile.read(sound_path(folder, sound), dtype="float32") for sound in sounds)
     waveforms = equally_loud([Waveform(samples=samples, sample_rate=rate) for samples, rate in read])
     return [(sound, embedded_waveform(waveform)) for sound, waveform in zip(sounds, waveforms, strict=True)]
 
 
-def _first_sounds(results: Results) -> list[PageSound]:
-    by_place = {sound.place: sound for sound in sounds_of(results, "clips", 0)}
+def _first_sounds(every: Sequence[PageSound]) -> list[PageSound]:
+    by_place = {sound.place: sound for sound in sounds_among(every, "clips", 0)}
     places = [f"{_LISTENING}/0_{kind}.wav" for kind in (ORIGINAL, WAVENET.key)]
-    generated_rows = sounds_of(results, "generated", 0)[:1] if by_place else []
+    generated_rows = sounds_among(every, "generated", 0)[:1] if by_place else []
     return [*(by_place[place] for place in places if place in by_place), *generated_rows]
 
 
 def sound_charts(folder: Path, results: Results, *, sounds_too: bool = True) -> Iterator[Chart]:
     """Draw what the tokenizer keeps of each clip that has pictures, and by default spectrograms of its sounds."""
-    pictures, size = read_arrays(folder / PICTURES), count_codes(results)
+    pictures, size, every = read_arrays(folder / PICTURES), count_codes(results), [*run_sounds(results)]
     for number, clip in enumerate(listened_clips(results)[:MAX_PICTURES]):
-        name, sounds, strip = clip_title(clip), sounds_of(results, "clips", number), None
+        name, sounds, strip = clip_title(clip), sounds_among(every, "clips", number), None
         if (codes := pictures.get(f"{number}:codes")) is not None:
             largest = (size or int(codes.max(initial=0)) + 1) - 1
             seconds = soundfile.info(sound_path(folder, sounds[0])).duration
@@ -164,9 +164,9 @@ def sound_charts(folder: Path, results: Results, *, sounds_too: bool = True) -> 
         if not sounds_too:
             continue
         if number == 0:
-            yield from _headline_charts(folder, _first_sounds(results), name, strip)
+            yield from _headline_charts(folder, _first_sounds(every), name, strip)
         judged = {f"{_LISTENING}/{number}_{kind}.wav" for kind in (ORIGINAL, *BY_KEY)}
-        shown = [*(sound for sound in sounds if sound.place in judged), *sounds_of(results, "generated", number)[-1:]]
+        shown = [*(sound for sound in sounds if sound.place in judged), *sounds_among(every, "generated", number)[-1:]]
         yield sound_spectrograms(folder, shown, name=f"sounds-{number}", title=name)
 
 

@@ -49,13 +49,13 @@ from pipelines.pages.players import (
     clip_title,
     headline,
     listened_clips,
+    run_sounds,
     sound_charts,
     sounds_among,
-    sounds_of,
 )
 from pipelines.pages.training_chart import training_chart
 from pipelines.plugins.hooks_table import hooks_of
-from pipelines.results.run_record import SOUND, Comparison, Results, Row, read_results, value_of
+from pipelines.results.run_record import SOUND, Comparison, Results, Row, value_of
 from pipelines.store.run_parts import REPORT
 from pipelines.store.stored_features import GPT_METHOD, WITH_INPUT
 from vocoder.kinds import COMPARED_SYNTHESIS, FROM_RECORDED, SYNTHESIS_METHODS, WAVENET
@@ -66,9 +66,8 @@ from wordless.base.files import write_aside
 MAX_CODES = 1024  # bars; the outline of a larger codebook looks the same
 
 
-def write_report(folder: Path) -> Path:
-    """Draw ``report.html`` from a run folder, and give its path; missing or broken results and sounds are refused."""
-    results = read_results(folder)
+def write_report(folder: Path, results: Results) -> Path:
+    """Draw ``report.html`` from the results of a run folder, and give its path; broken sounds are refused."""
     kinds, listening = {*results["figures"]["of"]}, results.get("listening", {})
     own = [*hooks_of(results)]
     more = [chart for each in own for chart in each.charts(folder, results)]
@@ -80,7 +79,7 @@ def write_report(folder: Path) -> Path:
         sounds_among=partial(sounds_among, [sound for each in own for sound in each.sounds(results)]),
         players=headline(folder, results),
         clip_title=clip_title,
-        sounds_of=sounds_of,
+        sounds_of=partial(sounds_among, [*run_sounds(results)]),
         sound=PageSound,
         embed=PageBudget(folder).embed,
         excerpts=excerpts,
@@ -97,9 +96,9 @@ def write_report(folder: Path) -> Path:
     return folder / REPORT
 
 
-def report_pictures(folder: Path) -> dict[str, Figure]:
+def report_pictures(folder: Path, results: Results) -> dict[str, Figure]:
     """Draw what the tokenizer keeps of each clip that has pictures, for trackers."""
-    results, figures = read_results(folder), {}
+    figures = dict[str, Figure]()
     names = {f"reconstruction-{n}": f"{n + 1} {clip_title(clip)}" for n, clip in enumerate(listened_clips(results))}
     for chart in sound_charts(folder, results, sounds_too=False):
         chart.figure.set(facecolor="white", dpi=200)

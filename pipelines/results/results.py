@@ -45,7 +45,6 @@ from pipelines.store.store import COVERAGE, CURVE, ENTRY, CachedArtifact, write_
 from vocoder.kinds import ORIGINAL, WAVENET, WAVENET_RECORDED
 from wordless.audio.recordings.manifest import SPLITS, Clips
 from wordless.base.files import write_aside
-from wordless.base.options import leaves
 from wordless.base.saved_models import WEIGHTS
 
 # name of the artifact of a training -> its group of options
@@ -65,7 +64,7 @@ def write_results(
     source: Section,
 ) -> None:
     """Collect the figures of a run's artifacts in ``results.json``; of several folds or seeds means, then each."""
-    protocol = settings.compare.by if settings.compare.folds else settings.corpus.split.by
+    protocol = settings.compare.by if settings.compare.folds else manifest.split_by
     content: dict[str, object] = {
         "corpus": corpus_section(manifest),
         "stages": [
@@ -122,7 +121,10 @@ def steps_of(artifact: CachedArtifact) -> dict[str, int]:
 def steps_follow(name: str, source: Section) -> bool:
     """Whether the steps of the training of an artifact followed from its recordings, as the options of the run say."""
     group = TRAINED_WITH.get(re.sub(r"^rate_\d+_", "", name), "")  # of one of several rates
-    return (f"{group}.fit.steps", None) in leaves(source.get("config", {}))
+    fit: object = source.get("config", {})
+    for part in (*group.split("."), "fit"):
+        fit = fit.get(part) if isinstance(fit, Mapping) else None
+    return isinstance(fit, Mapping) and "steps" in fit and fit["steps"] is None
 
 
 def _of_one_run(artifacts: Mapping[str, CachedArtifact]) -> dict[str, object]:

@@ -5,7 +5,7 @@ Stages write rows, and tables, charts, trackers and pages read them in one frame
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cache, cached_property
 from math import prod
 from operator import attrgetter
 from pathlib import Path
@@ -133,6 +133,15 @@ Made = Mapping[FoldSeed, Mapping[str, CachedArtifact]]  # artifacts by their nam
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation: no parameters
 
 
+@cache
+def unit_of(name: str) -> str:
+    """Return the unit of a figure; what is not in the table is a ratio."""
+    if name.endswith("_difference_clips"):
+        return "clips"
+    measure = MEASURES.get(name.removesuffix("_difference"))
+    return measure.unit if measure else "ratio"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """A figure of a run or of a sweep. None: the column does not apply; docs/figures.md explains each."""
@@ -172,10 +181,7 @@ class Row:
     @property
     def unit(self) -> str:
         """The unit of the value; what is not in the table is a ratio."""
-        if self.name.endswith("_difference_clips"):
-            return "clips"
-        measure = MEASURES.get(self.name.removesuffix("_difference"))
-        return measure.unit if measure else "ratio"
+        return unit_of(self.name)
 
     @property
     def added(self) -> Noise | None:
@@ -220,7 +226,7 @@ OVERALL: Final = MappingProxyType(dict.fromkeys(("fold", "seed", "group", "share
 def frame(rows: Iterable[Row]) -> DataFrame:
     """Put rows into a frame, with the unit of each in one more column."""
     values = attrgetter(*NAMES)
-    table = [(*values(row), row.unit) for row in rows]
+    table = [(*values(row), unit_of(row.name)) for row in rows]
     return DataFrame(table, columns=[*NAMES, "unit"], dtype=object)
 
 
@@ -245,6 +251,7 @@ def records(rows: DataFrame) -> list[dict[str, Any]]:
     ]
 
 
+@cache
 def _base(name: str) -> tuple[str, str]:
     """Split the name of a figure into that of what was measured, and the rest, such as ``_difference``."""
     of = name.removesuffix("_difference")

@@ -52,7 +52,7 @@ from wordless.audio.recordings.splits import SplitConfig, folds
 from wordless.audio.views import BABBLE_VOICES, LEARNED, LEARNED_SNR, ROOM_SECONDS, WITHOUT_RATIO, Noise, NoiseWord
 from wordless.base.devices import choose_device
 from wordless.base.messages import InputError, within
-from wordless.base.options import REQUIRED, Options, build, follow, match_choice, move_seeds, option
+from wordless.base.options import REQUIRED, Options, build, follow, match_choice, move_seeds, option, with_values
 from wordless.base.pools import EngineConfig
 from wordless.base.processes import is_started_by_another, is_under_torchrun
 from wordless.base.seeds import MAX_SEED
@@ -399,9 +399,15 @@ class RunSettings(BackbonesOfRun, TrainingCommand):
 
     @property
     def reads_codes(self) -> bool:
-        """Whether any stage needs codes: all but some plugins."""
-        without = {each.name for each in self.chosen if not each.reads_codes}
-        return not without or bool({*self.stages} - without - {"report"})
+        return reads_codes(self.stages)
+
+    @cached_property
+    def readable_corpus(self) -> CorpusConfig:
+        """The corpus of clips that are long enough for every probed method."""
+        own, rate = self.corpus.inspection, self.audio.sample_rate
+        seconds = [self.backbone(method).least_seconds(method, rate) for method in self.probed_methods]
+        inspection = replace(own, min_seconds=max([own.min_seconds, *seconds]))
+        return with_values(self.corpus, inspection=inspection)
 
     @cached_property
     def speech_layer(self) -> VectorSource | None:
@@ -502,6 +508,12 @@ class RunSettings(BackbonesOfRun, TrainingCommand):
         return self.needed("evaluator") or decoded
 
 
+def reads_codes(stages: Sequence[str]) -> bool:
+    """Return whether any of the stages of a run needs codes: all but some plugins."""
+    without = {each.name for each in plugins(stages) if not each.reads_codes}
+    return not without or bool({*stages} - without - {"report"})
+
+
 def choose_workers(wanted: int, engine: EngineConfig, *, seconds: float) -> int:
     """Return the workers for ``seconds`` of sound: starting processes takes as long as encoding some minutes."""
     return engine.workers(wanted, enough=seconds > 3600)
@@ -515,9 +527,12 @@ def require_one_training(stage: str, settings: RunSettings, remedy: str) -> None
         raise InputError(f"{problem}: {remedy}")
 
 
+OF_TRAININGS = ("seed", "checkpoint_minutes")  # options of a command that all its trainings follow
+
+
 def of_trainings(settings: CorpusCommand) -> dict[str, object]:
     """Return the options of a command that all its trainings follow."""
-    return {name: getattr(settings, name) for name in ("seed", "checkpoint_minutes") if hasattr(settings, name)}
+    return {name: getattr(settings, name) for name in OF_TRAININGS if hasattr(settings, name)}
 
 
 def corpus_command(kind: type[C], config: Mapping[str, object]) -> C:

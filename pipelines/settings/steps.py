@@ -62,8 +62,10 @@ def following(
     groups: Mapping[str, TrainingSettings], train: Sequence[Clip], unlabelled: Sequence[Clip], *, frame_seconds: float
 ) -> dict[str, TrainingSettings]:
     """Return those of the groups of options whose steps follow, with the steps that their recordings need."""
-    own, more = (np.array([clip.seconds for clip in clips], np.float64) for clips in (train, unlabelled))
     found = dict[str, TrainingSettings]()
+    if not any(group.fit.follows for group in groups.values()):
+        return found
+    own, more = (np.array([clip.seconds for clip in clips], np.float64) for clips in (train, unlabelled))
     for name, group in groups.items():
         if group.fit.follows:
             seconds = np.concatenate([own, more]) if name in OF_ALL_SOUND else own

@@ -26,7 +26,7 @@ from pipelines.store.stored_features import GPT_METHOD, joined_rows, stacked_row
 from tokenizer.codes import Codes, CodesFormat, SoftCodes, join_rates
 from tokenizer.encoder import Encoder, encode, soft_codes
 from tokenizer.parquet import mark_complete, read_codes, shard_path, write_shard
-from tokenizer.tokenizer_config import fingerprint
+from tokenizer.tokenizer_config import front_end_fingerprint
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.inspection import require_finite_samples
 from wordless.audio.recordings.manifest import Clip, Clips
@@ -141,10 +141,8 @@ _WHOLE = 2  # frames: the end of a recording's log-mel is made a multiple of the
 
 def log_mel_features(reading: ClipReading, tokenizer: CachedArtifact) -> CachedArtifact:
     """Compute pooled log-mel. Of the tokenizer it reads the front end, and mean and deviation, and no patch."""
-    encoder = reading.encoder(tokenizer)
-    own = encoder.tokenizer
-    front_end = fingerprint(own.config.audio.key, {"mean": own.mean, "std": own.std})
-    return _pooled_views(reading.session, reading, "log_mel", partial(log_mel_vectors, encoder), front_end)
+    front_end, work = front_end_fingerprint(tokenizer.folder), partial(log_mel_vectors, reading.encoder(tokenizer))
+    return _pooled_views(reading.session, reading, "log_mel", work, front_end)
 
 
 def bottleneck_features(reading: ClipReading, tokenizer: CachedArtifact, autoencoder: str) -> CachedArtifact:

@@ -30,7 +30,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial, wraps
 from itertools import chain
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, NoneType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import torch
@@ -265,6 +265,9 @@ def labels_of(clips: Clips) -> list[object]:
     return [[clip.name, clip.split, clip.label, clip.group, clip.fold] for clip in clips.clips]
 
 
+_PLAIN = frozenset((NoneType, bool, int, float, str))  # types of values that are their own key
+
+
 def stage(
     name: str,
     *,
@@ -334,11 +337,14 @@ def argument_key(value: object, read: set[str]) -> object:
             read.add(value.key)
             return value.key
         case Mapping():
-            named = {str(name): argument_key(each, read) for name, each in value.items()}
+            # plain values without a call of this function: lists of clips and labels hold thousands
+            named = {
+                str(name): each if type(each) in _PLAIN else argument_key(each, read) for name, each in value.items()
+            }
             return named if len(named) <= LONG else list_hash(sorted(named.items()))
         case list() | tuple():
-            each = [argument_key(each, read) for each in value]
-            return each if len(each) <= LONG else list_hash(each)
+            keys = [each if type(each) in _PLAIN else argument_key(each, read) for each in value]
+            return keys if len(keys) <= LONG else list_hash(keys)
     if (key := getattr(value, "key", None)) is not None:
         return argument_key(key, read)
     if not is_dataclass(value) or isinstance(value, type):

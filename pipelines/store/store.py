@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -108,7 +109,7 @@ class CachedArtifact:
         arguments: dict[str, Any] = self.read_json(ENTRY)["arguments"]
         return arguments
 
-    @property
+    @cached_property
     def costs(self) -> dict[str, float]:
         """Seconds, processor seconds and peak memory in bytes of making the artifact; 0 if the record is lost."""
         return _costs(find_object(self.folder / TIMINGS) or {})
@@ -164,16 +165,17 @@ class Store:
         folder = self.folder(cache_key)
         if not folder.exists():
             return None
-        if fault := next(faults(folder), ""):
-            raise InputError(f"{fault} since the {cache_key.stage} stage wrote it: delete {folder} and run again")
         recorded: dict[str, Any] = find_object(folder / ENTRY) or {}
+        timings = find_object(folder / TIMINGS) or {}
+        if fault := next(_faults(folder, recorded, timings), ""):
+            raise InputError(f"{fault} since the {cache_key.stage} stage wrote it: delete {folder} and run again")
         libraries, current = recorded["libraries"], library_versions()
         if libraries != current:
             others = [f"{name} {version}" for name, version in libraries.items() if current.get(name) != version]
             remedy = "delete it to make it again with what is installed now"
             warnings.warn(f"{folder} was made with {', '.join(others) or 'fewer libraries'}; {remedy}", stacklevel=2)
         stamps = {name: file_stamp(folder / name) for name in recorded["files"]}
-        if not (timings := find_object(folder / TIMINGS) or {}):
+        if not timings:
             warnings.warn(
                 f"{folder / TIMINGS} was missing or damaged: what the artifact cost counts as 0", stacklevel=2
             )
@@ -243,7 +245,10 @@ def checkpoints_of(folder: Path) -> Path:
 
 def faults(folder: Path) -> Iterator[str]:
     """List the damage of an artifact; files of the same stamp are not hashed."""
-    recorded: dict[str, Any] = find_object(folder / ENTRY) or {}
+    yield from _faults(folder, find_object(folder / ENTRY) or {}, find_object(folder / TIMINGS) or {})
+
+
+def _faults(folder: Path, recorded: Mapping[str, Any], timings: Mapping[str, object]) -> Iterator[str]:
     decides = {name: recorded.get(name) for name in ("stage", "version", "arguments")}
     files = recorded.get("files")
     if not (folder / ENTRY).is_file():
@@ -256,7 +261,7 @@ def faults(folder: Path) -> Iterator[str]:
     ):
         yield f"{folder / ENTRY} has changed"
     else:
-        stamps = (find_object(folder / TIMINGS) or {}).get("files")
+        stamps = timings.get("files")
         known = stamps if isinstance(stamps, dict) else {}
         for name, wanted in files.items():
             if not (folder / name).is_file():

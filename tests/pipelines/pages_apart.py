@@ -4,15 +4,22 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lm.lm_options import ProbeConfig
+from pipelines.pages.report import write_report
 from pipelines.results.probes import Probes
-from pipelines.results.run_record import Comparison, Row
+from pipelines.results.run_record import Comparison, Row, read_results
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "source", "wbr"}
+
+
+def report_of(folder: Path) -> Path:
+    """Draw the report of the results of a folder."""
+    return write_report(folder, read_results(folder))
 
 
 class Page(HTMLParser):

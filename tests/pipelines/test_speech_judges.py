@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 from pipelines.jobs.run_rules import run_settings
-from pipelines.pages.report import write_report
 from pipelines.plugins.speech_judges import PLUGIN, opinions
 from pipelines.plugins.speech_judges.opinions import MOS_PREDICTORS, at_rate, dnsmos
 from pipelines.plugins.speech_judges.opinions import MOS_RATE as JUDGED_RATE
 from pipelines.results.run_record import frame
 from pipelines.stages.listening import CLIPS, JUDGED
 from pipelines.store.store import CachedArtifact, write_json
-from tests.pipelines.pages_apart import Page
+from tests.pipelines.pages_apart import Page, report_of
 from tests.pipelines.stages.test_listening import RATE, decoded
 from tests.pipelines.tiny import silent_session, sweep
 from tests.pipelines.tiny_chain import composed
@@ -143,7 +142,7 @@ def test_decoded_sound_is_compared_with_the_recordings_and_shown(tmp_path: Path)
     }
     assert {key: found[key].value for key in wanted} == pytest.approx(wanted)
     write_json(tmp_path / "results.json", {PLUGIN.name: section, "figures": frame(figures).to_dict("records")})
-    page = Page(write_report(tmp_path).read_text()).text
+    page = Page(report_of(tmp_path).read_text()).text
     assert "No figures by dnsmos: 8,000 Hz." in page
     assert MOS_PREDICTORS["distillmos"].explanation in page
     assert re.search(r"\bDistillMOS\b[^D]{1,60}\b0\.150\b", page)  # the recordings stand last

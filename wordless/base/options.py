@@ -183,7 +183,9 @@ class Options:
     def __post_init__(self) -> None:
         choices = field_choices(cast(type, type(self)))
         for field in dataclasses.fields(self):  # type: ignore[arg-type]  # each subclass is a dataclass
-            if field.name in choices and (value := getattr(self, field.name)) is not None:
+            value = getattr(self, field.name)
+            # `tests/test_configs.py` holds that defaults are in their ranges; most values are defaults.
+            if field.name in choices and value is not None and value is not field.default:
                 require_in_range(field.name, value, field.metadata[METADATA], choices[field.name])
 
     def refuse_if(self, wrong: object, name: str, rule: str) -> None:
@@ -232,13 +234,22 @@ def _choices_of(kind: object) -> Choices:
     return _choices_of(others[0])
 
 
-def build(cls: type[T], values: Mapping[str, object], *, name: str, default: T | None = None) -> T:
+def build(
+    cls: type[T],
+    values: Mapping[str, object],
+    *,
+    name: str,
+    default: T | None = None,
+    settle: Callable[[dict[str, Any]], Mapping[str, object]] | None = None,
+) -> T:
     """Build the dataclass ``cls`` from plain ``values``; nested mappings become nested dataclasses.
 
     A missing value is that of ``default``, else that of the class; a nested dataclass has the default of its field.
     Names and values of version 0.x are read as those of today.
     Fields that folders of older versions have stand in ``cls.GONE``, each with the only value that is still right.
     ``name`` is the dotted path of the values in the whole config, for messages: ``"tokenizer"``; ``""`` at the top.
+    ``settle`` gets the converted values by name, with defaults, and returns them with those that follow from others: so
+    the dataclass itself is made once.
 
     Raises:
         InputError: a key is unknown or missing, or a value is not of the annotated type, at any depth.
@@ -257,9 +268,8 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str, default: T |
             elif key not in fields:
                 near = suggestion(f"`{key}`", [f"`{field}`" for field in fields])
                 raise InputError(f"`{key}` is not an option", remedy=near)
-        nothing = dataclasses.MISSING
         for key, field in fields.items():
-            if default is None and key not in values and field.default is field.default_factory is nothing:
+            if default is None and key not in values and _is_required(field):
                 raise InputError(f"`{key}` is missing", remedy=f"it has no default: set `{key}`=...")
         types = get_type_hints(cls)
         arguments = {} if default is None else {key: getattr(default, key) for key in fields}
@@ -278,9 +288,16 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str, default: T |
                 raise InputError(option=f"{key}.name", value=chosen, rule=rule)
             given = {name: each for name, each in value.items() if name != "name"}
             arguments[key] = build(variants[chosen], given, name=key)
+        if settle is not None:
+            defaults = {key: field.default for key, field in fields.items() if field.default is not dataclasses.MISSING}
+            arguments = {**settle(defaults | arguments)}
         return cast(Any, cls)(**arguments)  # type: ignore[no-any-return]  # mypy knows no constructor of any T
     except InputError as error:
         raise error.within(name) from error
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _of_today(values: Mapping[str, object], fields: Mapping[str, dataclasses.Field[Any]]) -> Mapping[str, object]:

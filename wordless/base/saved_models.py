@@ -183,6 +183,10 @@ def reading(folder: Path, kind: ModelKind, config: type[T]) -> Iterator[T]:
         yield read_object(config, folder / CONFIG, content)
 
 
+# what modules of PyTorch call to draw their weights
+_RANDOM = (Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_)
+
+
 def load_network(create: Callable[[], N], folder: Path, sha256: str) -> N:
     """Create the network of a config, with the weights of ``model.safetensors``, whose hash the config names.
 
@@ -191,7 +195,10 @@ def load_network(create: Callable[[], N], folder: Path, sha256: str) -> N:
     """
 
     class Unfilled(TorchFunctionMode):
-        """Leave out normal distributions of weights without memory: PyTorch imports its compiler for them, a second."""
+        """Leave out random weights of tensors without memory, for which PyTorch imports its compiler.
+
+        That takes seconds, a quarter of a run that computes nothing.
+        """
 
         def __torch_function__(
             self,
@@ -201,7 +208,7 @@ def load_network(create: Callable[[], N], folder: Path, sha256: str) -> N:
             kwargs: dict[str, Any] | None = None,
         ) -> Any:
             kwargs = kwargs or {}
-            if func in (Tensor.normal_, nn.init.normal_):
+            if func in _RANDOM:
                 return args[0] if args else kwargs["tensor"]
             return func(*args, **kwargs)
 

@@ -249,7 +249,7 @@ def _require_clips(clips: Clips, settings: RunSettings) -> None:
 def continuation_rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, list[Row]]:
     """Describe the continuations, and give their figures."""
     [artifacts], config, probe = made.values(), settings.of(RatesConfig), settings.probe
-    generated, protocol = artifacts["rate_continuations"], settings.corpus.split.by
+    generated, protocol = artifacts["rate_continuations"], manifest.split_by
     rows, names = (
         generated.read_rows(CONTINUATIONS, "said"),
         [row["path"] for row in generated.read_rows(CONTINUATIONS, "clips")],

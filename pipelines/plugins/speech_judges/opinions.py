@@ -194,7 +194,7 @@ def _plan(trial: Trial) -> None:
 def mos_rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, list[Row]]:
     """Say which predictors gave figures, or why not, and give these figures; a vocoder has one training."""
     [artifacts] = made.values()
-    about, figures, protocol = list[Section](), list[Row](), settings.corpus.split.by
+    about, figures, protocol = list[Section](), list[Row](), manifest.split_by
     for name, predictor in MOS_PREDICTORS.items():
         artifact = artifacts[f"judged_{name}"]
         about.append(Section(name=name, about=predictor.explanation, unfit=artifact.read_json(JUDGED)["unfit"]))

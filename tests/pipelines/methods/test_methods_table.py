@@ -85,7 +85,7 @@ def test_rows_of_one_chart_look_different(place: str) -> None:
 def test_the_shortest_recording_is_that_of_the_options_unless_a_method_needs_more(tmp_path: Path) -> None:
     def shortest(method: str, *words: str) -> float:
         named = (f"compare.methods=[{method}]", "stages=[probe]", f"{method}=tiny", *words)
-        return run_settings(composed(tmp_path, *named)).corpus.inspection.min_seconds
+        return run_settings(composed(tmp_path, *named)).readable_corpus.inspection.min_seconds
 
     assert shortest("audio_transformer") == 0.05
     assert shortest("audio_transformer", "corpus.inspection.min_seconds=0.01") == 0.025  # a patch

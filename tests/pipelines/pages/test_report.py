@@ -21,14 +21,18 @@ from pipelines.pages import phrasing
 from pipelines.pages.charts import spectrogram_chart
 from pipelines.pages.phrasing import full_name, percent, points, summary
 from pipelines.pages.players import reconstruction
-from pipelines.pages.report import comparison_charts, in_report_order, layer_label, ranked_groups, write_report
+from pipelines.pages.report import comparison_charts, in_report_order, layer_label, ranked_groups
 from pipelines.results.run_record import Comparison, Pictures, Row, frame, read_results
 from tests.calling import python
-from tests.pipelines.pages_apart import Page, comparison_example, figure, probe, says
+from tests.pipelines.pages_apart import Page, comparison_example, figure, probe, report_of, says
 from wordless.audio.waveform import Waveform
 from wordless.base.messages import InputError
 
-DRAW = "import sys, pathlib; from pipelines.pages import report; print(report.write_report(pathlib.Path(sys.argv[1])))"
+DRAW = """
+import sys, pathlib
+from tests.pipelines.pages_apart import report_of
+print(report_of(pathlib.Path(sys.argv[1])))
+"""
 HOSTILE = "<script>alert('1')</script> & $x_1$ \"q\""
 LEVELS = {"peak": 0.5, "rms": -20.0, "dc": 0.0, "clipping": 0.0, "silence": 0.1}
 PROVENANCE = {
@@ -156,7 +160,7 @@ def read(path: Path) -> str:
 
 
 def page_of(folder: Path, content: dict[str, Any]) -> Page:
-    return Page(read(write_report(run_folder(folder, content))))
+    return Page(read(report_of(run_folder(folder, content))))
 
 
 def warnings(page: Page) -> int:
@@ -166,7 +170,7 @@ def warnings(page: Page) -> int:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a whole run with its report."""
-    return write_report(run_folder(tmp_path_factory.mktemp("run"), results())).parent
+    return report_of(run_folder(tmp_path_factory.mktemp("run"), results())).parent
 
 
 def test_the_page_tells_the_whole_run(whole: Path) -> None:
@@ -243,13 +247,13 @@ def test_codes_stand_in_a_table_with_their_sounds(tmp_path: Path) -> None:
     folder = run_folder(tmp_path, content)
     for number in range(2):
         Waveform(samples=np.full(800, 0.1, np.float32), sample_rate=8000).write(folder / f"code_sounds/1_{number}.wav")
-    page = Page(read(write_report(folder)))
+    page = Page(read(report_of(folder)))
     assert says(page.text, "Mutual information", "0.250 bits", "0.125")
     assert page.text.index("1 75.0 % eight 50.0 %") < page.text.index("0 25.0 % eight 50.0 %")
     assert [row["aria-label"] for row in page.named("audio")][-2:] == ["code 1 in a.wav", "code 1 in b.wav"]
     (folder / "code_sounds/1_0.wav").unlink()
     with pytest.raises(InputError, match=r"1_0\.wav"):
-        write_report(folder)
+        report_of(folder)
 
 
 @pytest.mark.parametrize(
@@ -269,7 +273,7 @@ def test_a_name_from_data_is_shown_as_text_and_nothing_else(tmp_path: Path, name
 
 @pytest.mark.slow
 def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
-    first = write_report(run_folder(tmp_path / "a (run), b=c", results())).read_bytes()
+    first = report_of(run_folder(tmp_path / "a (run), b=c", results())).read_bytes()
     second = run_folder(tmp_path / "b", results())
     matplotlibrc = tmp_path / "matplotlibrc"
     matplotlibrc.write_text("font.size: 30\nsvg.fonttype: path\n")
@@ -402,7 +406,7 @@ def test_a_sentence_of_each_reference_says_better_or_worse_where_the_interval_do
 ) -> None:
     kept = [row for row in comparison_example().rows() if row.name != "difference"]
     content = trial(references=[row.of for row in rows], figures=frame([*kept, *rows]), trainings={}, confusion={})
-    write_report(run_folder(tmp_path, content))
+    report_of(run_folder(tmp_path, content))
     found = [Page(each).text for each in re.findall('<p class="finding">(.*?)</p>', read(tmp_path / "report.html"))]
     assert all(says(sentence, *words) for sentence, words in zip(found, told, strict=True))
 
@@ -413,7 +417,7 @@ def test_the_strongest_rivals_stand_first_in_the_page_and_at_the_end_of_a_run(tm
     found = record["comparison"]
     values = {of: found.value(of) or 0.0 for of in found.methods}
     gpt, *rivals = values.pop("gpt"), *sorted(values, key=lambda of: -values[of])
-    page = Page(read(write_report(folder))).text
+    page = Page(read(report_of(folder))).text
     cards = re.findall(r"(\S+) points over (.*?) [−+]\d", page)
     assert cards == [(points(gpt - values[of]), full_name(of)) for of in rivals[:3]]
     told = [percent(gpt), full_name(rivals[0]), percent(values[rivals[0]])]
@@ -491,7 +495,7 @@ def test_a_large_run_stays_a_small_page(tmp_path: Path) -> None:
     content["corpus"]["rejected"] = [{"path": f"{n}.wav", "reason": "silent"} for n in range(5000)]
     content["corpus"]["labels"] = {f"label {n}": 3 for n in range(3000)}
     content["codebook"]["counts"] = list(range(20_000))
-    page = write_report(run_folder(tmp_path, content, seconds=10.0))
+    page = report_of(run_folder(tmp_path, content, seconds=10.0))
     assert page.stat().st_size < 6e6
     assert "4,980 more, in rejected.tsv" in read(page)
     assert says(read(page), "Left out", "<code>listening/3_wavenet.wav</code>")
@@ -535,7 +539,7 @@ def test_no_file_but_a_whole_one_of_the_run_enters_the_page(file: str, content: 
             (folder / file).write_text(content)
     told = re.escape(Path(file).name) if content else "file name|missing"
     with pytest.raises(InputError, match=told):
-        write_report(folder)
+        report_of(folder)
     assert not (folder / "report.html").exists()
 
 

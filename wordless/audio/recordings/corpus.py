@@ -352,7 +352,8 @@ def build_manifest(
         raise error.also(f"set aside before: {frequent_reasons(unused)}") from error
     unused = sorted((*aside, *undivided), key=lambda each: each.path)
     account = take_account(found, divided, unused, split_by=config.split.by, folds=folds)
-    return replace(divided.with_columns(where=None), account=account, reading=NOTHING_READ), tuple(unused)
+    corpus = replace(divided.with_columns(where=None), account=account, reading=NOTHING_READ, split_by=config.split.by)
+    return corpus, tuple(unused)
 
 
 def _sound_notices(fit: Mapping[str, Measurement]) -> tuple[str, ...]:

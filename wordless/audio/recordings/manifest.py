@@ -91,7 +91,8 @@ class Clip:
     @property
     def name(self) -> str:
         """Name of the clip, unique in the corpus: the path, and for a segment its span."""
-        return clip_name(self.path, self.span)
+        # most clips are whole recordings, and their names are asked for often
+        return self.path if self.begin is self.segment is None else clip_name(self.path, self.span)
 
     @property
     def sound(self) -> list[str | int]:
@@ -151,7 +152,7 @@ class Clips:
     name: str = ""  # of the corpus, or of the group or fold that is the test set
     rejected: tuple[Rejected, ...] = ()  # what was set aside
     notices: tuple[str, ...] = ()  # what the user should know of them, a sentence each
-    split_by: SplitBy = "hash"  # what divides candidates if ``split.by`` is auto
+    split_by: SplitBy = "hash"  # what divides candidates if ``split.by`` is auto; of a corpus, what divided it
     has_labels: bool = False  # whether the source of candidates knows labels, so that names of folders are none
     title: str = ""  # of the source of candidates; "": names of files, and annotations
     reading: Reading = NOTHING_READ  # what the source looked at
@@ -302,7 +303,10 @@ def read_manifest(path: Path, root: Path) -> Clips:
         raise InputError(f"{path}:1: the header is {header!r:.80}; {wanted}: build it again")
     columns: dict[str, list[object]] = {name: [] for name in names if name != _NAME}
     for first in range(0, len(lines), _LINES_AT_ONCE):
-        rows = [[*map(unquoted, line.split("\t"))] for line in lines[first : first + _LINES_AT_ONCE]]
+        rows = [
+            [*map(unquoted, line.split("\t"))] if '"' in line else line.split("\t")
+            for line in lines[first : first + _LINES_AT_ONCE]
+        ]
         for number, cells in enumerate(rows, start=first + 2):
             if len(cells) != len(names):
                 raise InputError(f"{path}:{number}: {len(cells)} cells, not {len(names)}; write the manifest again")
