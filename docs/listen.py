@@ -83,9 +83,8 @@ def main(run: Path, early: Path | None, page: Path) -> None:
         parts.append(CLOSE)
     if early:
         parts += [BAD, OPEN.strip()]
-        for number in range(2):
-            source = early / f"listening/{number}_continuation_0.7_0.wav"
-            parts.append(player(source, sounds / f"early_{number}_continuation_0.7_0.ogg", KINDS["continuation_0.7_0"]))
+        for source in sorted(early.glob("listening/[0-9]_continuation_0.7_0.wav"))[:2]:
+            parts.append(player(source, sounds / f"early_{source.stem}.ogg", KINDS["continuation_0.7_0"]))
         parts.append(CLOSE)
     page.write_text("\n".join(parts), encoding="utf-8")
 

@@ -134,7 +134,7 @@ _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch
 
 
 @cache
-def unit_of(name: str) -> str:
+def unit_of_figure(name: str) -> str:
     """Return the unit of a figure; what is not in the table is a ratio."""
     if name.endswith("_difference_clips"):
         return "clips"
@@ -181,7 +181,7 @@ class Row:
     @property
     def unit(self) -> str:
         """The unit of the value; what is not in the table is a ratio."""
-        return unit_of(self.name)
+        return unit_of_figure(self.name)
 
     @property
     def added(self) -> Noise | None:
@@ -226,7 +226,7 @@ OVERALL: Final = MappingProxyType(dict.fromkeys(("fold", "seed", "group", "share
 def frame(rows: Iterable[Row]) -> DataFrame:
     """Put rows into a frame, with the unit of each in one more column."""
     values = attrgetter(*NAMES)
-    table = [(*values(row), unit_of(row.name)) for row in rows]
+    table = [(*values(row), unit_of_figure(row.name)) for row in rows]
     return DataFrame(table, columns=[*NAMES, "unit"], dtype=object)
 
 

@@ -313,4 +313,4 @@ def test_the_probe_of_soft_codes_beside_the_layers_is_saved(finished_run: Finish
     assert about.of == tested["gpt_similarities"].candidate
     candidate = about.of.partition(":")[0]  # validation chooses among the two
     assert candidate in ("gpt_similarities/all_layers", "gpt_similarities/all_layers_with_input")
-    assert about.cache_key.readout == "similarities"
+    assert about.recipe.readout == "similarities"

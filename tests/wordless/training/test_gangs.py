@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.pipelines.tiny_chain import ROOT, STEPS, TINY, entries, run, stored
+from tests.pipelines.tiny_chain import ROOT, STEPS, TINY, artifacts, run, stored
 from tests.wordless.training.model_worker import FIT, NEVER, PATIENT, train
 from wordless.training.fit import Gang
 
@@ -235,7 +235,7 @@ def test_the_chain_makes_the_same_in_one_process_and_in_two(tmp_path: Path) -> N
         alone, shared = (losses(curve(store, stage)) for store in (one, two))
         assert len(alone) == STEPS
         np.testing.assert_allclose(shared, alone, atol=1e-4)
-    assert {path.parent.name for path in entries(two)} == {path.parent.name for path in entries(one)}
+    assert {path.parent.name for path in artifacts(two)} == {path.parent.name for path in artifacts(one)}
     # How many processes and threads there are decides the rounding of what they train, and so its key.
     assert keys(two, MADE_ALONE) == keys(one, MADE_ALONE)
     assert keys(two, ("lm", "vocoder")).isdisjoint(keys(one, ("lm", "vocoder")))
@@ -246,7 +246,7 @@ def test_the_chain_makes_the_same_in_one_process_and_in_two(tmp_path: Path) -> N
 
 
 def keys(store: Path, stages: tuple[str, ...]) -> set[str]:
-    return {path.name for path in entries(store) if path.parent.name in stages}
+    return {path.name for path in artifacts(store) if path.parent.name in stages}
 
 
 def made_alone(store: Path) -> dict[str, str]:
