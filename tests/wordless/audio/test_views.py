@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import soxr
 import torch
+from scipy.stats.qmc import Halton
 
 from tests.reference import radical_inverse
 from wordless.audio.audio_options import SpectrogramConfig
@@ -29,6 +30,7 @@ from wordless.audio.views import (
     Views,
     compared_views,
     fixed_augmentations,
+    halton,
     through_mp3,
 )
 from wordless.base.arrays import FloatArray
@@ -71,6 +73,11 @@ def test_a_view_is_the_recording_at_another_rate_without_its_beginning(tmp_path:
 
 
 @pytest.mark.parametrize("samples", [1, 2, 100, 161])
+def test_points_of_a_halton_sequence_are_those_of_scipy_to_the_last_bit() -> None:
+    """They are in keys of the store."""
+    assert np.array_equal(halton(500, 3), Halton(3, scramble=False).random(500))
+
+
 @pytest.mark.parametrize("change", fixed_augmentations(5, None))
 def test_a_test_time_augmentation_of_a_short_clip_has_a_sample_at_least(
     change: Change, samples: int, tmp_path: Path
