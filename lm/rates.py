@@ -33,9 +33,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from lm.code_model import LanguageModel, card, gpt_rows
 from lm.gpt import GPT, CachedGPT, Embedded, continue_codes
 from lm.lm_options import MOST_AHEAD, CodeSampling, GPTConfig
-from lm.model import LanguageModel, card, gpt_rows
 from lm.tokens import Vocabulary, Window
 from tokenizer.codes import Codes, CodesFormat, join_codes, join_rates
 from tokenizer.rate_folders import load_rates, save_rates

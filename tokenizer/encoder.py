@@ -10,7 +10,8 @@ from torch import Tensor
 
 from tokenizer.codes import Codes, CodesFormat, SoftCodes
 from tokenizer.parquet import CodedClip
-from tokenizer.tokenizer import PATCHES_AT_ONCE, Tokenizer, load_tokenizer
+from tokenizer.patch_tokenizer import PATCHES_AT_ONCE
+from tokenizer.tokenizer import Tokenizer, load_tokenizer
 from wordless.audio.spectrogram import view_log_mel
 from wordless.audio.views import AS_RECORDED, View
 from wordless.audio.waveform import Waveform, skip_samples

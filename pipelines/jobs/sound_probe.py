@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lm.model import LanguageModel, layer_features
+from lm.code_model import layer_features
+from lm.model import LanguageModel
 from lm.probing.probe import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import ALL_POOLINGS, average, bags_of_codes
 from pipelines.chain.method_vectors import OF_SOUND

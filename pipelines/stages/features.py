@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lm.code_model import layer_features
 from lm.lm_options import LOOK_AHEAD, POOLINGS, RESIDUAL, VECTORS, GPTConfig, Pooling, States, VectorConfig
-from lm.model import LanguageModel, layer_features
+from lm.model import LanguageModel
 from lm.probing.vectors import RunningPools, average, bags_of_codes, pool, read_features
 from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.store import CachedArtifact, note_finished
@@ -326,7 +327,7 @@ def gpt_features(
     states: Sequence[States] = RESIDUAL,
     of: str = GPT_METHOD,
 ) -> None:
-    """Compute the pooled states of a language model: see `lm.model.layer_features`. ``of`` is the method."""
+    """Compute the pooled states of a language model: see `lm.code_model.layer_features`. ``of`` is the method."""
     if isinstance(lm, CachedArtifact):
         model = LanguageModel.from_pretrained(lm.folder, device=str(run.gang.device))
     else:

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch.nn.functional import one_hot
 
+from lm.code_model import layer_features, states_over_time
 from lm.gpt import CachedGPT, create_gpt, draw_codes, probabilities
 from lm.lm_options import POOLINGS, CodeSampling, Pooling, States, VectorConfig
-from lm.model import LanguageModel, layer_features, states_over_time
+from lm.model import LanguageModel
 from lm.probing.vectors import ALL_POOLINGS, pool
 from lm.tokens import Vocabulary
 from tests.lm.reference import inner_activations

@@ -11,9 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lm.code_model import layer_features
 from lm.language_tests import score
 from lm.lm_options import BatchConfig, CodeSampling, GPTConfig
-from lm.model import LanguageModel, layer_features
+from lm.model import LanguageModel
 from lm.pitch import PitchHead, WithStreams, fit_pitch, pitch_errors
 from lm.rates import RatesModel
 from lm.tokens import UNCOUNTED, CodeSequences, TrainingBatches, window_start, windows

@@ -19,8 +19,8 @@ OTHER_LOADS = {
 }
 # Their from_pretrained reads safetensors and JSON.
 OURS = {"Tokenizer", "LanguageModel", "SampleLanguageModel", "Vocoder", "FineTunedModel", "FittedProbe", "cls"}
-# They import modules that their own constants name: public names, and kinds of models.
-NAMES_MODULES = {Path("wordless/__init__.py"), Path("lm/model.py"), Path("tokenizer/tokenizer.py")}
+# It imports modules that its own constants name: public names.
+NAMES_MODULES = {Path("wordless/__init__.py")}
 
 
 def constant(call: ast.Call, name: str) -> object:

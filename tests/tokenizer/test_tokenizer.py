@@ -23,8 +23,9 @@ from tokenizer.autoencoder import Autoencoder
 from tokenizer.codes import Codes, CodesFormat, join_rates
 from tokenizer.encoder import Encoder, encode, pictures
 from tokenizer.health import measure_fidelity
+from tokenizer.patch_tokenizer import PATCHES_PER_BLOCK
 from tokenizer.rates_tokenizer import RatesTokenizer
-from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
+from tokenizer.tokenizer import Tokenizer
 from tokenizer.tokenizer_config import TokenizerConfig
 from tokenizer.tokenizer_options import (
     AutoencoderConfig,

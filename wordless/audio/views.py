@@ -29,7 +29,6 @@ from typing import Any, Literal, NamedTuple
 import av
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
-from scipy.stats.qmc import Halton
 
 from wordless.audio.reading import read_blocks, resample_blocks, resampled_length
 from wordless.audio.recordings.manifest import Clip, Clips
@@ -334,6 +333,8 @@ def fixed_augmentations(count: int, dynamic_range: float | None) -> tuple[Change
     """
     if count == 1:
         return (AS_RECORDED,)
+
+    from scipy.stats.qmc import Halton
 
     points = Halton(3, scramble=False).random(count)[1:]  # the first point is a corner
     low, high = RANGES

@@ -27,7 +27,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lm.model import LanguageModel, states_over_time
+from lm.code_model import states_over_time
+from lm.model import LanguageModel
 from pipelines.commandline.command_words import command_line
 from pipelines.commandline.recording_options import write_annotations
 from pipelines.jobs.coding import (

@@ -22,9 +22,10 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+from lm.code_model import layer_features
 from lm.language_tests import Scorer, Unigram, fit_bigram
 from lm.lm_options import VECTORS, ProbeConfig
-from lm.model import LanguageModel, layer_features
+from lm.model import LanguageModel
 from lm.probing import intervals as intervals
 from lm.probing.vectors import bags_of_codes
 from pipelines.chain.trial import Trial

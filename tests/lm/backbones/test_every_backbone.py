@@ -19,10 +19,11 @@ from lm.backbones.code_gpt import GptBackbone, GptNetwork, replace_codes
 from lm.backbones.convolutional import ConvBackbone, ConvEncoderConfig
 from lm.backbones.spectrogram_transformer import AstBackbone, AstConfig
 from lm.backbones.wav2vec2 import MaskConfig, Wav2vec2Backbone
+from lm.code_model import states_over_time
 from lm.finetuned import BACKBONE_CLASSES as CLASSES
 from lm.finetuned import FineTunedModel, FineTunedNetwork, create_network, create_task, freeze, read_states
 from lm.finetuning import ClassificationOptions
-from lm.model import LanguageModel, states_over_time
+from lm.model import LanguageModel
 from lm.probing.vectors import Frames
 from pipelines.backbones.ast_backbone import AstOptions
 from pipelines.backbones.audio_transformer_backbone import AudioTransformerOptions

@@ -13,8 +13,9 @@ from safetensors.numpy import load_file as read_features
 from safetensors.torch import load_file
 from torch import Tensor
 
+from lm.code_model import layer_features
 from lm.lm_options import BatchConfig, GPTConfig, VectorConfig
-from lm.model import LanguageModel, layer_features
+from lm.model import LanguageModel
 from lm.probing.vectors import bags_of_codes, pool
 from lm.tokens import CodeSequences, fitting_batches
 from pipelines.jobs.run_rules import run_settings
