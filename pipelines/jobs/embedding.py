@@ -139,19 +139,19 @@ def pooled_features(
 ) -> dict[str, CachedArtifact]:
     """Pool the representations of all clips, averaged over their views, by the name of their row."""
     config = Tokenizer.from_pretrained(own.tokenizer.folder).config
-    read = ClipReading(session=session, manifest=manifest, audio=config.audio, vectors=reading.vectors)
-    made = {"log_mel": log_mel_features(read, own.tokenizer)}
+    read = ClipReading(manifest=manifest, audio=config.audio, device=session.gang.device, vectors=reading.vectors)
+    made = {"log_mel": log_mel_features(session, read, own.tokenizer)}
     if config.speech_layer is None:  # a speech model has no bottleneck
-        made["bottleneck"] = bottleneck_features(read, own.tokenizer, own.tokenizer.key)
-    coded = _codes_of(read, own.tokenizer, reading)
+        made["bottleneck"] = bottleneck_features(session, read, own.tokenizer, own.tokenizer.key)
+    coded = _codes_of(session, read, own.tokenizer, reading)
     bag, gpt = (name_read_as(name, reading.readout) for name in (BAG_OF_CODES, GPT_METHOD))
     states = gpt_features(session, coded, own.model, states=reading.states, of=gpt)
     return made | {bag: code_features(session, coded, of=bag), gpt: states}
 
 
-def _codes_of(read: ClipReading, tokenizer: CachedArtifact, reading: ReadingConfig) -> CodesOfViews:
+def _codes_of(session: Session, read: ClipReading, tokenizer: CachedArtifact, reading: ReadingConfig) -> CodesOfViews:
     if reading.readout == "codes":
-        return read.coded_in(tokenizer, codes(read.session, read.manifest, tokenizer))
+        return read.coded_in(session, tokenizer, codes(session, read.manifest, tokenizer))
     return SoftlyCodedViews(reading=read, tokenizer=tokenizer)
 
 
@@ -333,9 +333,11 @@ def sound_features(
 ) -> dict[str, CachedArtifact]:
     """Pool the layers of a GPT of a run that reads sound, and its input: log-mel, or a bag of codes."""
     tokens = _tokenizer_entry(tokenizer, run / "tokenizer")
-    read = ClipReading(session=session, manifest=manifest, audio=tokenizer.front_end.absolute, vectors=reading.vectors)
+    read = ClipReading(
+        manifest=manifest, audio=tokenizer.front_end.absolute, device=session.gang.device, vectors=reading.vectors
+    )
     part = METHODS[method].trained_entry
-    sound = sound_gpt_features(read, method, _model_entry(part, run / part))
+    sound = sound_gpt_features(session, read, method, _model_entry(part, run / part))
     if METHODS[method].input == "log_mel":
-        return {"log_mel": log_mel_features(read, tokens), method: sound}
-    return {BAG_OF_CODES: code_features(session, _codes_of(read, tokens, reading)), method: sound}
+        return {"log_mel": log_mel_features(session, read, tokens), method: sound}
+    return {BAG_OF_CODES: code_features(session, _codes_of(session, read, tokens, reading)), method: sound}

@@ -187,7 +187,7 @@ def stored_views(trial: Trial, folder: Path) -> StoredClips:
     frames, lengths = folder / f"views_{trial.settings.seed}.npy", folder / f"lengths_{trial.settings.seed}.npy"
     if not frames.exists():
         root, audio, sample = trial.manifest.root, trial.audio, trial.artifacts["sample"].folder
-        made = [torch.cat([*log_mel_pieces(view, root, audio, sample)]).numpy() for view in trial.views]
+        made = [torch.cat([*log_mel_pieces(view, root, audio, sample)]).numpy() for view in trial.reading.views]
         np.save(lengths, [*map(len, made)])
         with aside(frames) as beside, beside.open("wb") as file:
             np.save(file, np.concatenate(made))
@@ -226,14 +226,18 @@ def row_features(source: str, name: str, corpus: Corpus, folder: Path) -> FloatA
     own = trial.settings.gpt_sound.fit
     if (file := folder / f"{source}_{name}_{own.steps}_{own.seed}.npy").exists():
         return np.load(file)
-    parts, augmentations = list[FloatArray](), trial.vectors.test_time_augmentation
+    parts, augmentations = list[FloatArray](), trial.reading.vectors.test_time_augmentation
     if target.kind == "bag":
         parts.append(bags(corpus.codebook(target.seconds), stored_views(trial, folder), augmentations))
     elif target.kind != "input":
         parts.append(features(train(source, name, corpus, folder), stored_views(trial, folder), augmentations))
     if source != ALONE:
         of_codes, tokenizer = source == "codes", trial.artifacts["tokenizer"]
-        artifact = code_features(trial.session, trial.read_codes) if of_codes else log_mel_features(trial, tokenizer)
+        artifact = (
+            code_features(trial.session, trial.read_codes)
+            if of_codes
+            else log_mel_features(trial.session, trial.reading, tokenizer)
+        )
         parts.append(load_file(artifact.folder / FEATURES)[INPUTS[source]])
     found = np.concatenate(parts, axis=1)
     with aside(file) as place, place.open("wb") as written:
