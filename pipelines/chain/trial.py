@@ -118,7 +118,8 @@ class Trial:
         """The layer of a speech model whose states are the columns of the sample; None: they are log-mel."""
         return self.settings.speech_layer if self.settings.tokenizer.start is None else None
 
-    @cached_property
+    # No cached_property: before Python 3.12 all trials share its lock, and a trial waits here until the sample is made.
+    @property
     def statistics(self) -> CachedArtifact:
         """The sample, under a key of its statistics alone, for networks of log-mel."""
         return sample_statistics(self.artifacts["sample"])
