@@ -228,8 +228,8 @@ def usable_clips(settings: FinetuneConfig, backbone: Backbone, corpus: Clips) ->
     if low and not settings.upsample:
         raise InputError(
             f"{counted(len(low), 'clip')} of {len(corpus.clips)} have a lower sample rate than the backbone's {rate} "
-            f"Hz ({low[0].path}: {low[0].sample_rate} Hz); choose a backbone of that rate (a run with audio.sample_rate="
-            f"{low[0].sample_rate}), or allow it with upsample=true"
+            f"Hz ({low[0].path}: {low[0].sample_rate} Hz); choose a backbone of that rate (a run with "
+            f"audio.sample_rate={low[0].sample_rate}), or allow it with upsample=true"
         )
     reasons: dict[str, str] = {}
     for clip in corpus.clips:
