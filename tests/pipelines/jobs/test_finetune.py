@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -12,6 +13,7 @@ from lm.backbones.backbone import BackboneSource
 from lm.backbones.code_gpt import GptBackbone
 from lm.finetuned import FineTunedModel, create_network, create_task
 from lm.finetuning import ClassificationOptions
+from lm.heads import PredictionRow
 from lm.lm_options import GPTConfig
 from pipelines.plugins.finetune import BACKBONE_OPTIONS, FinetuneConfig, finetune_settings
 from pipelines.plugins.finetune.finetune_backbone import hash_of_job
@@ -51,6 +53,23 @@ def test_the_same_bytes_come_out_again(classifier: Finetuned, tmp_path: Path) ->
     words = (f"output={tmp_path / 'model'}", f"store.root={tmp_path / 'store'}")
     fine_tune(*classifier.words, *words)
     assert stored(tmp_path / "store") == stored(classifier.store)
+
+
+def test_the_code_of_the_model_card_predicts(classifier: Finetuned, tones: Path) -> None:
+    [code] = re.findall(r"```python\n(.*?)```", (classifier.folder / "README.md").read_text(), re.DOTALL)
+    names: dict[str, object] = {}
+    exec(code.replace("path/of/this/folder", str(classifier.folder)).replace("a.wav", str(tones / "low_2.wav")), names)
+    predicted = {row["path"]: row["label"] for row in rows_of(classifier.folder / "predictions.tsv")}
+    assert [row["label"] for row in cast("list[PredictionRow]", names["rows"])] == [predicted["low_2.wav"]]
+
+
+def test_the_model_answers_to_its_former_names_with_a_warning(classifier: Finetuned) -> None:
+    with pytest.warns(DeprecationWarning, match="body is now backbone"):
+        model = FineTunedModel.from_pretrained(classifier.folder, body=GptBackbone)
+    with pytest.warns(DeprecationWarning, match="body is now backbone"):
+        assert model.body is model.backbone
+    with pytest.raises(InputError, match=r"body .*backbone"):
+        FineTunedModel.from_pretrained(classifier.folder, body=GptBackbone, backbone=GptBackbone)
 
 
 def test_validation_chooses_the_learning_rate(run_folder: Path, tones: Path, tmp_path: Path) -> None:
