@@ -104,6 +104,16 @@ def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Modul
     return modules
 
 
+def test_each_table_that_the_page_names_is_in_the_file_that_it_names() -> None:
+    named = re.findall(r"`(_?[A-Z][A-Z_]+)`,? (?:of|in) `([\w/]+\.py)`", PAGE)
+    assert len(named) > 8
+    assert [(table, file) for table, file in named if not re.search(rf"^{table}\b.* =", read(file), re.MULTILINE)] == []
+
+
+def read(file: str) -> str:
+    return (ROOT / file).read_text(encoding="utf-8")
+
+
 def test_the_files_of_the_page_are_not_there_yet() -> None:
     assert not [file for file in re.findall(r"Create `([^`]+)`", PAGE) if (ROOT / file).exists()]
 

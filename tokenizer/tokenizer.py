@@ -8,7 +8,7 @@ from tokenizer.patch_tokenizer import TokenizerKinds
 from tokenizer.rates_tokenizer import RatesTokenizer
 from tokenizer.speech_layer import SpeechTokenizer
 
-# A base cannot import its subclasses: whoever takes `Tokenizer` from this file has the table.
+# A base cannot import its subclasses: the package imports this file, so the table is always there.
 Tokenizer.kinds = TokenizerKinds(
     join_rates=RatesTokenizer, open_rates=RatesTokenizer.of_folder, of_speech_model=SpeechTokenizer.with_copy
 )

@@ -369,7 +369,7 @@ def sound_states(trial: Trial, method: Method) -> CachedArtifact:
         tokenizer=read,
         **_windows(trial),
     )
-    added = trial.add(trained, of.trained_entry)
+    added = trial.add(trained, of.trained_artifact)
     return sound_gpt_features(trial.session, trial.reading_of(method), method.name, added, plain=method.plain)
 
 

@@ -166,14 +166,14 @@ def models_of_run(folder: Path, reading: ReadingConfig) -> CodeModels:
     rule = "a speech model makes the codes of this run, and similarities are of patches: choose codes"
     require(works, "compare.readout", reading.readout, rule)
     require_same_codebook(language_model.format, loaded.format, owner=language_model.name)
-    return CodeModels(tokenizer=_tokenizer_entry(loaded, tokenizer), model=_model_entry("lm", model))
+    return CodeModels(tokenizer=_tokenizer_artifact(loaded, tokenizer), model=_model_artifact("lm", model))
 
 
-def _tokenizer_entry(tokenizer: Tokenizer, folder: Path) -> CachedArtifact:
+def _tokenizer_artifact(tokenizer: Tokenizer, folder: Path) -> CachedArtifact:
     return CachedArtifact(stage="tokenizer", key=tokenizer.format.codebook, place=folder, reused=True)
 
 
-def _model_entry(stage: str, folder: Path) -> CachedArtifact:
+def _model_artifact(stage: str, folder: Path) -> CachedArtifact:
     return CachedArtifact(stage=stage, key=file_hash(folder / WEIGHTS)[:16], place=folder, reused=True)
 
 
@@ -332,12 +332,12 @@ def sound_features(
     session: Session, manifest: Clips, run: Path, tokenizer: Tokenizer, reading: ReadingConfig, method: str
 ) -> dict[str, CachedArtifact]:
     """Pool the layers of a GPT of a run that reads sound, and its input: log-mel, or a bag of codes."""
-    tokens = _tokenizer_entry(tokenizer, run / "tokenizer")
+    tokens = _tokenizer_artifact(tokenizer, run / "tokenizer")
     read = ClipReading(
         manifest=manifest, audio=tokenizer.front_end.absolute, device=session.gang.device, vectors=reading.vectors
     )
-    part = METHODS[method].trained_entry
-    sound = sound_gpt_features(session, read, method, _model_entry(part, run / part))
+    part = METHODS[method].trained_artifact
+    sound = sound_gpt_features(session, read, method, _model_artifact(part, run / part))
     if METHODS[method].input == "log_mel":
         return {"log_mel": log_mel_features(session, read, tokens), method: sound}
     return {BAG_OF_CODES: code_features(session, _codes_of(session, read, tokens, reading)), method: sound}

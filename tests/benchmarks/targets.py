@@ -64,6 +64,7 @@ from pipelines.chain.trial import Trial
 from pipelines.commandline.composed_config import resolved
 from pipelines.jobs.clips_of_run import find_corpus, read_corpus
 from pipelines.jobs.run_rules import run_settings
+from pipelines.methods.methods_table import METHODS
 from pipelines.stages.features import code_features, log_mel_features
 from pipelines.stages.stored_arrays import stored_names
 from pipelines.store.stage import Session
@@ -234,7 +235,7 @@ def row_features(source: str, name: str, corpus: Corpus, folder: Path) -> FloatA
     if source != ALONE:
         of_codes, tokenizer = source == "codes", trial.artifacts["tokenizer"]
         artifact = (
-            code_features(trial.session, trial.read_codes)
+            code_features(trial.session, trial.codes_of(METHODS["bag_of_codes"]))
             if of_codes
             else log_mel_features(trial.session, trial.reading, tokenizer)
         )
@@ -263,7 +264,7 @@ def measure(vectors: FloatArray, trial: Trial) -> dict[str, object]:
     }
 
 
-def study_of(folder: Path, words: Sequence[str]) -> Trial:
+def trial_of(folder: Path, words: Sequence[str]) -> Trial:
     """Read the corpus of a run with these words, and make its tokenizer and codes, or find them in the store."""
     with initialize_config_module("conf", version_base="1.3"):
         config = completed("run", resolved(compose("run", [*words])))
@@ -271,7 +272,7 @@ def study_of(folder: Path, words: Sequence[str]) -> Trial:
     settings = with_precision(run_settings(config), gang)
     use_threads(settings.threads)
     terminal = Terminal(log=folder / "log.txt")
-    found = find_corpus(settings.corpus, settings, require=None, terminal=terminal)
+    found = find_corpus(settings.readable_corpus, settings, require=None, terminal=terminal)
     manifest = read_corpus(found, settings, gang=gang, terminal=terminal, audio=settings.audio)
     session = Session(store=Store(settings.store.root), gang=gang, terminal=terminal, folder=folder, workers=1)
     trial = Trial.of(session, manifest, settings.with_recordings(manifest))
@@ -288,7 +289,7 @@ def known_rows(folder: Path) -> list[dict[str, object]]:
 def measure_all(folder: Path, wanted: Sequence[str], words: Sequence[str]) -> None:
     """Measure the wanted rows that are not there yet with these shares of the labels."""
     folder.mkdir(parents=True, exist_ok=True)
-    trial = study_of(folder, words)
+    trial = trial_of(folder, words)
     corpus = Corpus(trial)
     own, shares = trial.settings.gpt_sound.fit, [*trial.settings.probe.learning_curve]
     for source, name in (row.split(":") for row in wanted):

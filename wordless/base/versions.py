@@ -6,7 +6,7 @@ from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-_found_version = cache(version)  # each entry of a store names ten libraries, and each search takes milliseconds
+_found_version = cache(version)  # each artifact of a store names ten libraries, and each search takes milliseconds
 
 
 def installed_version() -> str:
