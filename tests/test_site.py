@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 import wordless
 from tests.calling import python
@@ -54,6 +55,14 @@ def test_pages_load_nothing_from_other_machines(site: Path) -> None:
         assert not [address for address in loaded if re.match(r"(https?:)?//", address)], page
     for style in site.rglob("*.css"):
         assert not re.search(r"(url\(|@import)\s*['\"]?(https?:)?//", style.read_text(encoding="utf-8")), style
+
+
+@pytest.mark.parametrize("form", sorted((ROOT / ".github/ISSUE_TEMPLATE").iterdir()), ids=lambda form: form.name)
+def test_forms_of_issues_have_what_github_requires(form: Path) -> None:
+    """GitHub silently leaves out a form that lacks one of these keys."""
+    given = yaml.safe_load(form.read_text(encoding="utf-8"))
+    assert {"name", "description", "body"} <= {*given} <= {"name", "description", "body", "labels"}
+    assert all({"type", "attributes"} <= {*field} and field["attributes"]["label"] for field in given["body"])
 
 
 DOCUMENTS = sorted(path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
