@@ -115,7 +115,15 @@ def read(file: str) -> str:
 
 
 def test_the_files_of_the_page_are_not_there_yet() -> None:
-    assert not [file for file in re.findall(r"Create `([^`]+)`", PAGE) if (ROOT / file).exists()]
+    """Or are those of a reader who follows the page, whose tests pass."""
+    there = [file for file in re.findall(r"Create `([^`]+)`", PAGE) if (ROOT / file).exists()]
+    assert not [file for file in there if (ROOT / file).read_text(encoding="utf-8") != example(file)]
+
+
+def test_the_names_that_a_reader_looks_for_stand_in_their_files() -> None:
+    named = re.findall(r"`(\w+)` (?:in|of|\()\s*`([\w/]+\.py)`", PAGE)
+    assert len(named) > 15
+    assert not [(name, file) for name, file in named if not re.search(rf"\b{name}\b", (ROOT / file).read_text("utf-8"))]
 
 
 def test_the_method_makes_frames_and_pools_them(imported: dict[str, ModuleType], tmp_path: Path) -> None:
