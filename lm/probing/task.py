@@ -82,7 +82,7 @@ class ProbeTask:
         notices = list[str]()
         if not all_learned and len(learned) > 1:
             notices += _not_learned(names, splits, learned, [each is not None for each in noise or [None] * len(names)])
-            names = [tuple(name for name in own if name in learned) for own in names]
+            names = [tuple([name for name in own if name in learned]) for own in names]
         known = np.array([bool(each) for each in names], bool)
         classes = tuple(sorted({name for each in names for name in each}))
         if len(classes) < 2:

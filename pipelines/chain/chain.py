@@ -118,7 +118,7 @@ def _require_clips(manifest: Clips, settings: RunSettings) -> None:
         hooks.require_clips(manifest, settings)
     for method in settings.probed_methods:
         if method.file is not None:
-            read_features(method.file).require_clips([clip.name for clip in manifest.clips])
+            read_features(method.file).require_clips(manifest.names)
 
 
 def make_trials(session: Session, trials: Trials, make: Make, *, processes: int, threads: int) -> _Made:
@@ -129,8 +129,13 @@ def make_trials(session: Session, trials: Trials, make: Make, *, processes: int,
     open_session = partial(Session, **about, gang=Gang(torch.device("cpu")), workers=workers)
     elsewhere = None if session.tracking is None else session.tracking.elsewhere
     repeat = partial(_repeat, make, trials, open_session, elsewhere, session.terminal.log, torch.get_num_threads())
+    write_reused = session.progress.write_reused if session.progress is not None else lambda: None
     line = f"parallel  {processes} stages at the same time, with {counted(threads, 'thread')} each"
-    tell = partial(session.terminal.say, line)
+
+    def tell() -> None:
+        session.terminal.say(line)
+        write_reused()
+
     several = open_task_graph(repeat, [*trials], processes=processes, threads=threads, tell=tell)
     made: _Made = {}
     with several if processes > 1 else nullcontext() as graph:
@@ -139,6 +144,7 @@ def make_trials(session: Session, trials: Trials, make: Make, *, processes: int,
                 session.terminal.say(f"fold      {fold} held out for test, seed {seed}")
             place = _place(trials, (fold, seed))
             made[fold, seed] = make(replace(session, place=place, graph=graph, trial=(fold, seed)), *trial)
+        write_reused()  # the graph's processes make the rest, and say what is left of the run
     return first_marked(made)
 
 

@@ -214,7 +214,7 @@ def embed_recordings(settings: EmbedConfig, run: Path, found: Clips) -> None:
         else pooled_features(session, manifest, own, reading)
     )
     arrays = _wanted(settings, pooled, inputs.get(settings.method) if reading.input else None, chosen)
-    write_vectors(settings.output, [clip.name for clip in manifest.clips], arrays)
+    write_vectors(settings.output, manifest.names, arrays)
     if manifest.account is not None:
         tell_account(manifest.account.named("", table="input"), settings.output, terminal)
     for key, array in arrays.items():

@@ -152,7 +152,7 @@ ROWS = {row.name: row for method in METHODS.values() for row in (method, method.
 
 def name_today(name: str) -> str:
     """Return the name of today of a method, or of methods side by side, that may have the name of an older version."""
-    return BESIDE.join(OLD_NAMES.get(each, each) for each in name.split(BESIDE))
+    return BESIDE.join([OLD_NAMES.get(each, each) for each in name.split(BESIDE)])
 
 
 def reads_sound(name: str) -> bool:

@@ -243,20 +243,20 @@ class ComparisonConfig(ReadingConfig):
         )
         return (*([LEARNED] if self.noisy_copies else []), *tested)
 
-    @property
+    @cached_property
     def all_methods(self) -> tuple[Method, ...]:
         """The methods, each once, in the order of the option, then the features that the user brings."""
         for name in {*ROWS} & {*(self.features or {})}:
             rule = "it is the name of a method: give the features another name"
             raise InputError(option="features", value=name, rule=rule)
-        rows = dict.fromkeys(name_read_as(name, self.readout) for name in self.methods)
+        rows = dict.fromkeys([name_read_as(name, self.readout) for name in self.methods])
         named = tuple(map(method_of, rows))
         return named + tuple(own_method(name, file) for name, file in (self.features or {}).items())
 
-    @property
+    @cached_property
     def single_methods(self) -> tuple[Method, ...]:
         """The methods whose features are needed, each once: also those that only stand beside others."""
-        return tuple(dict.fromkeys(one for method in self.all_methods for one in method.singles))
+        return tuple(dict.fromkeys([one for method in self.all_methods for one in method.singles]))
 
     @property
     def by(self) -> By:

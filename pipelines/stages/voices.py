@@ -111,7 +111,8 @@ def shipped_voice(wanted: WaveNetConfig, audio: SpectrogramConfig, *, shipped: P
         return f"they are for {rates or 'no rate'}, and not for {audio.sample_rate:,}"
     try:
         own, theirs = differences(_other_options(str(folder), wanted, audio))
-        Vocoder.from_pretrained(folder)
+        if not own:  # those of other networks are not read
+            Vocoder.from_pretrained(folder)
     except InputError as error:
         problem = f"{VOICE}={UNIVERSAL}: the start weights in {folder} are damaged ({error})"
         raise InputError(f"{problem}; install Wordless again, or choose {VOICE}=null") from error
