@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from lm.lm_options import ProbeConfig, label_names
+from lm.probing.probe_options import ProbeConfig, label_names
 from wordless.audio.views import LEARNED, Noise
 from wordless.base.arrays import BoolArray, FloatArray, IndexArray
 from wordless.base.messages import InputError, counted

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal, TypedDict
 
-from tokenizer.tokenizer_options import Readout
+from tokenizer.codes import Readout
 from wordless.base.options import Options
 
 

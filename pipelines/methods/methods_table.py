@@ -16,7 +16,7 @@ from pipelines.backbones.cnn_backbone import BaselineSettings
 from pipelines.backbones.sound_gpt_backbone import SoundGPTSettings
 from pipelines.backbones.wav2vec2_backbone import Wav2vec2Settings
 from pipelines.methods.method import CURVES, FEW, OVER_CODES, BackboneSettings, Line, Method, Place, untrained
-from tokenizer.tokenizer_options import Readout
+from tokenizer.codes import Readout
 from wordless.base.messages import InputError
 from wordless.base.options import BESIDE, Options, option
 

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtr
 
-from lm.lm_options import ProbeConfig
 from lm.probing.intervals import (
     Hits,
     Measured,
@@ -17,6 +16,7 @@ from lm.probing.intervals import (
     draws_of_means,
     share_interval,
 )
+from lm.probing.probe_options import ProbeConfig
 from pipelines.results.run_record import GROSS_ERROR_CENTS, MEASURES, SOUND, Row
 from vocoder.kinds import BY_KEY, ORIGINAL, SIGNAL_PROCESSING, WAVENET, WAVENET_RECORDED
 

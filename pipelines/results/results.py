@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
-from lm.lm_options import ProbeConfig
+from lm.probing.probe_options import ProbeConfig
 from pipelines.methods.method import Method
 from pipelines.methods.methods_table import METHODS, row_of
 from pipelines.plugins.hooks_table import hooks_of

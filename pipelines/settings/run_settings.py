@@ -14,7 +14,8 @@ from operator import attrgetter, getitem
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, get_args
 
-from lm.lm_options import ProbeConfig, States, VectorConfig
+from lm.probing.probe_options import ProbeConfig
+from lm.probing.vectors import States, VectorConfig
 from pipelines.methods.method import WINDOW, BackboneSettings, Method
 from pipelines.methods.methods_table import (
     BACKBONES,
@@ -40,8 +41,8 @@ from pipelines.stages.stage_options import (
 from pipelines.store.shared_options import DeviceOptions, EngineOptions
 from pipelines.store.start_models import TOKENS
 from pipelines.store.store import StoreOptions
+from tokenizer.codes import Readout
 from tokenizer.frame_sample import VectorSource
-from tokenizer.tokenizer_options import Readout
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
 from wordless.audio.recordings.corpus import find_recordings
 from wordless.audio.recordings.corpus_config import CORPUS, CorpusConfig

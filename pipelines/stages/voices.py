@@ -20,12 +20,12 @@ from pipelines.store.store import CachedArtifact
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.tokenizer_config import SavedTokenizer
-from vocoder.crops import Crops, VocoderClips, bands_of, loss
+from vocoder.crops import Crops, CropsConfig, VocoderClips, bands_of, loss
 from vocoder.filters import VoiceHead, fit_head
 from vocoder.frames import log_mel_of
 from vocoder.generation import LoudnessRange
 from vocoder.vocoder import SavedVocoder, Vocoder
-from vocoder.vocoder_options import CropsConfig, WaveNetConfig
+from vocoder.vocoder_options import WaveNetConfig
 from vocoder.wavenet import UNKNOWN_GROUP, Statistics, WaveNet, as_it_is, create_wavenet, transferred
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clips, Split

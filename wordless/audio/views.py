@@ -1,7 +1,7 @@
 """Views: a clip and a change of its sound.
 
 A view is the clip at another speed, with other formants, noise, another begin, or another dynamic range, or as another
-microphone or room makes it sound. The lists of views of an option are made here and by `tokenizer.tokenizer_options`:
+microphone or room makes it sound. The lists of views of an option are made here and by `tokenizer.augmentations`:
 
 - ``tokenizer.views``: one view of each training clip, which the autoencoder reads in the place of the clip.
 - ``lm.views``: copies of training clips, on whose codes the GPT is trained, too.
