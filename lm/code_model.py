@@ -14,9 +14,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from lm.gpt import GPT, CachedGPT, Embedded, continue_codes, create_gpt, require_evaluation, stream_codes
-from lm.lm_options import LOOK_AHEAD, RESIDUAL, VECTORS, CodeSampling, GPTConfig, States, VectorConfig
-from lm.probing.vectors import StatesOfBatch, pool_states
+from lm.gpt import (
+    GPT,
+    CachedGPT,
+    CodeSampling,
+    Embedded,
+    GPTConfig,
+    continue_codes,
+    create_gpt,
+    require_evaluation,
+    stream_codes,
+)
+from lm.probing.vectors import RESIDUAL, VECTORS, States, StatesOfBatch, VectorConfig, pool_states
 from lm.tokens import CodeSequences, Vocabulary, Window, loss, validation_batches, windows
 from tokenizer.codes import (
     Codes,
@@ -34,6 +43,8 @@ from wordless.base.devices import copy_to, exact, require_device
 from wordless.base.messages import InputError, OldModelError, escape_markdown, require, samples_to_generate
 from wordless.base.saved_models import holds_rates
 from wordless.base.seeds import require_seed
+
+LOOK_AHEAD = 1  # code, of an upsampler
 
 
 @dataclass(frozen=True, kw_only=True)

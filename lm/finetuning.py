@@ -10,7 +10,8 @@ from importlib.util import find_spec
 from itertools import pairwise
 from typing import ClassVar, Literal
 
-from lm.lm_options import LabelOptions, Means, label_names
+from lm.probing.probe_options import LabelOptions, label_names
+from lm.probing.vectors import Means
 from wordless.audio.recordings.description import LabelType
 from wordless.audio.recordings.manifest import number_of
 from wordless.base.messages import InputError, counted

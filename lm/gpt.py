@@ -11,18 +11,20 @@ logits.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lm.lm_options import RESIDUAL, CodeSampling, GPTConfig, States
+from lm.probing.vectors import RESIDUAL, States
 from lm.tokens import Vocabulary, window_start
 from wordless.base.arrays import IntArray
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, layer_states
 from wordless.base.devices import copy_to, exact
 from wordless.base.messages import InputError
+from wordless.base.options import CausalSizes, Options, option
 
 if TYPE_CHECKING:
     from fairseq2.models.transformer import TransformerEmbeddingFrontend
@@ -30,6 +32,58 @@ if TYPE_CHECKING:
     from fairseq2.nn import BatchLayout, IncrementalStateBag
 
 Embedded: TypeAlias = "tuple[Tensor, BatchLayout]"  # inputs of the first layer (batch, positions, model_dim)
+
+
+Interleaving = Literal["flattening", "parallel"]
+MAX_CONTEXT = 1 << 20  # positions; the rotary embedding keeps a row of numbers for each
+
+
+@dataclass(frozen=True, kw_only=True)
+class GPTConfig(CausalSizes):
+    """Sizes of the transformer, and its treatment of several streams, with the names of Copet et al. ("Simple and
+    Controllable Music Generation", 2023, arXiv:2306.05284)::
+
+        flattening    one position per code: each sees all codes before it, also those of its own time step
+        parallel      one position per time step: reads the sum of its codes' embeddings, and predicts the codes of the
+                      next step independently of each other; sequences are shorter by the number of streams
+    """
+
+    only_in_training: ClassVar = ("dropout", "init_std")  # weights fit a GPT that differs in these options
+
+    context: int = option(
+        512,
+        "number of positions of the context, including begin-of-sequence",
+        least=3,
+        most=MAX_CONTEXT,
+        unit="positions",
+    )
+    dropout: float = option(0.1, "dropout on the embeddings and on the output of each sub-layer", least=0, below=1)
+    interleaving: Interleaving = option(
+        "flattening", "several streams have one position per code, or one position per time step"
+    )
+
+    @property
+    def architecture(self) -> dict[str, object]:
+        """The options in which two models are equal if one of them can have the weights of the other."""
+        return {name: value for name, value in asdict(self).items() if name not in self.only_in_training}
+
+    def positions_per_step(self, streams: int) -> int:
+        """Return the positions of one time step of ``streams`` streams."""
+        return 1 if self.interleaving == "parallel" else streams
+
+    def require_room(self, streams: int) -> None:
+        """Refuse a context that is too short for codes of ``streams`` streams."""
+        least = 1 + 2 * (positions := self.positions_per_step(streams))
+        rule = f"a time step takes {positions} positions: choose {least} or more, for begin-of-sequence and two steps"
+        self.refuse_if(self.context < least, "context", rule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeSampling(Options):
+    """Options of sampling codes; the defaults leave the model's probabilities unchanged."""
+
+    temperature: float = option(1.0, "temperature of the GPT; 0: always the most probable code", least=0)
+    top_k: int = option(0, "the GPT draws from this number of most probable codes; 0: all codes", least=0)
 
 
 class GPT(nn.Module):

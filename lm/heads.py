@@ -43,12 +43,12 @@ from torch.nn.utils import skip_init
 from torchaudio.functional import edit_distance
 
 from lm.finetuning import ClassificationOptions, RegressionOptions, SequenceOptions, require_decoder, require_numbers
-from lm.lm_options import FEWEST_RESAMPLES, PARTS, FigureConfig, Means, ProbeConfig
 from lm.probing.intervals import Decisions, Estimate, Hits, Measured, Outcome, Over, Predictions, Rankings, Ratios
 from lm.probing.linear import LEAST_GAIN, RidgeProbe, side_by_side, standardise
 from lm.probing.probe import Features, probe_method
+from lm.probing.probe_options import FEWEST_RESAMPLES, FigureConfig, ProbeConfig
 from lm.probing.task import ProbeTask, Rows, c_grid
-from lm.probing.vectors import pool_batch
+from lm.probing.vectors import PARTS, Means, pool_batch
 from wordless.audio.recordings.manifest import number_of
 from wordless.base.arrays import BoolArray, FloatArray
 from wordless.base.devices import copy_to

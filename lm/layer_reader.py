@@ -17,8 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 from lm.backbones.backbone import Backbone, BackboneNetwork, Pieces
 from lm.finetuned import FineTunedModel
 from lm.heads import ClassificationTask, ClipHead
-from lm.lm_options import POOLINGS, Pooling
-from lm.probing.vectors import StatesOfBatch, pool_states
+from lm.probing.vectors import POOLINGS, Pooling, StatesOfBatch, pool_states
 from wordless.audio.recordings.inspection import require_finite_samples
 from wordless.audio.views import View
 from wordless.base.arrays import FloatArray

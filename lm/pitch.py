@@ -24,8 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from lm.code_model import LanguageModel, Saved, gpt_card
-from lm.gpt import GPT
-from lm.lm_options import CodeSampling
+from lm.gpt import GPT, CodeSampling
 from tokenizer.codes import Codes, CodesFormat, PitchFormat, join_codes, require_codes, require_same_codebook
 from wordless.base.arrays import DoubleArray, IntArray
 from wordless.base.messages import require

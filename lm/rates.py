@@ -34,8 +34,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from lm.code_model import LanguageModel, card, gpt_rows
-from lm.gpt import GPT, CachedGPT, Embedded, continue_codes
-from lm.lm_options import MOST_AHEAD, CodeSampling, GPTConfig
+from lm.gpt import GPT, CachedGPT, CodeSampling, Embedded, GPTConfig, continue_codes
 from lm.tokens import Vocabulary, Window
 from tokenizer.codes import Codes, CodesFormat, join_codes, join_rates
 from tokenizer.rate_folders import load_rates, save_rates
@@ -43,6 +42,8 @@ from wordless.base.arrays import FloatArray, IntArray
 from wordless.base.devices import copy_to
 from wordless.base.messages import InputError, require
 from wordless.base.saved_models import LANGUAGE_MODEL
+
+MOST_AHEAD = 64  # codes; each is an embedding table of the codebook
 
 
 @dataclass(frozen=True, kw_only=True)

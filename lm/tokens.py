@@ -31,12 +31,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from lm.lm_options import BatchConfig
 from tokenizer.codes import CodesFormat
 from wordless.base.arrays import IndexArray, IntArray
 from wordless.base.coverage import Passages
 from wordless.base.devices import Batch
 from wordless.base.messages import InputError, require
+from wordless.base.options import BatchSize, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchConfig(BatchSize):
+    """Options of training batches of windows."""
+
+    random_inputs: float = option(0.1, "share of input codes that are replaced by random codes", least=0, below=1)
+    # number of batches whose examples are sorted by length together, which saves padding; 1: no sorting
+    pool_batches: int = 16
+    seed: int = 0  # seed of the order of examples
 
 
 @dataclass(frozen=True, kw_only=True)

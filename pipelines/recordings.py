@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, cast
 
-from lm.lm_options import Pooling
+from lm.probing.vectors import Pooling
 from pipelines.commandline.recording_options import (
     SUFFIXES,
     FileOptions,

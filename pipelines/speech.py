@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from lm.lm_options import CodeSampling
+from lm.gpt import CodeSampling
 from pipelines.store.outputs import prepare_output, require_kind
 from pipelines.store.run_parts import part_of
 from pipelines.store.shared_options import ModelOptions

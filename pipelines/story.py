@@ -17,7 +17,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from lm.lm_options import GPTConfig
+from lm.gpt import GPTConfig
 from lm.model import LanguageModel
 from tokenizer.autoencoder import Autoencoder
 from tokenizer.autoencoder_training import normalised_patches

@@ -23,8 +23,9 @@ from lm.backbones.clips import ClipBatchConfig
 from lm.backbones.convolutional import LogMelBackbone
 from lm.finetuned import create_network, create_task
 from lm.finetuning import ClassificationOptions
+from lm.gpt import GPTConfig
 from lm.layer_reader import LayerReader
-from lm.lm_options import GPTConfig, VectorConfig
+from lm.probing.vectors import VectorConfig
 from lm.tokens import Vocabulary
 from pipelines.backbones.networks import AugmentedInputs, spectrograms
 from pipelines.chain.trial import Trial
@@ -41,7 +42,7 @@ from tests.pipelines.tiny_chain import composed
 from tests.tokenizer.conftest import fitted, sound
 from tests.vocoder.sounds import random_table
 from tokenizer import health
-from tokenizer.tokenizer_options import PatchConfig
+from tokenizer.tokenizer_config import PatchConfig
 from vocoder.kinds import SynthesisMethod
 from vocoder.synthesis import create_synthesis
 from vocoder.vocoder_options import Sampling

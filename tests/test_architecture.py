@@ -59,10 +59,10 @@ ARROWS = {
     "wordless/audio": (_AUDIO, _BASE),
     "tokenizer": ("tokenizer", _AUDIO, _BASE),
     # codes, and folders of several rates: no tokenizer
-    "lm": ("lm", "tokenizer.codes", "tokenizer.tokenizer_options", "tokenizer.rate_folders", _BASE),
+    "lm": ("lm", "tokenizer.codes", "tokenizer.rate_folders", _BASE),
     # backbones read recordings: by a tokenizer or by a front end of their own
     "lm/backbones": ("lm", "tokenizer", _AUDIO, _BASE),
-    "lm/probing": ("lm", "tokenizer.codes", "tokenizer.tokenizer_options", "wordless.audio.views", _BASE),
+    "lm/probing": ("lm", "tokenizer.codes", "wordless.audio.views", _BASE),
     "lm/finetuning": ("lm", _AUDIO, _BASE),
     "lm/heads": ("lm", _AUDIO, _BASE),
     "lm/finetuned": ("lm", _AUDIO, _BASE),

@@ -1,8 +1,18 @@
 """The networks of a tokenizer: the autoencoder of patches, and the decoder of a speech model's states."""
 
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 
-from tokenizer.tokenizer_options import AutoencoderConfig
+from wordless.base.options import Options, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderConfig(Options):
+    """Sizes of the encoder and the decoder, which have three fully connected layers each."""
+
+    hidden: int = option(256, "width of both hidden layers", least=1)
+    bottleneck: int = option(64, "width of the bottleneck", least=1)
 
 
 def three_layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:

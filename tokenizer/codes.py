@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
 from types import MappingProxyType
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,9 @@ LEAST_PITCH_LEVELS = 3
 BLOCK = 32  # codes that are decoded in one call: products of other shapes round differently
 MAX_SAMPLES_PER_CODE = 1 << 30
 MAX_SAMPLE_RATE = 1_000_000  # Hz
+# What networks and bags read of the codes of sound: the nearest code, one-hot, which is all that a file of codes holds;
+# or the similarities to all codes of the codebook, continuous numbers which only the tokenizer's bottlenecks give.
+Readout = Literal["codes", "similarities"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from tokenizer.autoencoder import Autoencoder, StateDecoder
+from tokenizer.autoencoder import Autoencoder, AutoencoderConfig, StateDecoder
 from tokenizer.code_decoder import CodeDecoderNetwork, DecoderConfig
 from tokenizer.codes import (
     FINGERPRINT_LENGTH,
@@ -20,7 +20,6 @@ from tokenizer.codes import (
     LevelFormat,
     PitchFormat,
 )
-from tokenizer.tokenizer_options import TokenizerSizes
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.base import saved_models
 from wordless.base.files import find_object
@@ -31,6 +30,29 @@ from wordless.base.saved_models import CONFIG, TOKENIZER, WEIGHTS
 CENTROIDS = "centroids"  # the tensor of the codebook
 AUTOENCODER, DECODER = "autoencoder.", "decoder."  # begins of the names of a network's tensors
 _LEVELS = 77  # codes of the side stream of level, from -70 to 6 dB full scale
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchConfig(Options):
+    """Size of a patch."""
+
+    frames: int = option(2, "frames per patch; 2 frames give 50 codes per second by default", least=1)
+    mels: int | None = option(
+        None,
+        "mel bands per patch, a divisor of audio.n_mels: 40 of 80 give two streams; null: all bands, one stream",
+        least=1,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerSizes(Options):
+    """Sizes of a tokenizer."""
+
+    patch: PatchConfig = option(PatchConfig(), "the part of the spectrogram that becomes one code")
+    autoencoder: AutoencoderConfig = option(AutoencoderConfig(), "the network whose bottleneck vectors are clustered")
+    # 64 to 1,024 codes are level for probes without noise, and more codes lose more in noise: docs/log.md, "How many
+    # codes?" and "Codes and similarities". Sound gains up to 4,096 (docs/log.md, "What does a bit buy?").
+    codebook_size: int = option(256, "number of codes, which are clusters of k-means", least=2)
 
 
 @dataclass(frozen=True, kw_only=True)

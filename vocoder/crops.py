@@ -36,11 +36,12 @@ from vocoder.frames import (
     voice_bands,
     voice_inputs,
 )
-from vocoder.vocoder_options import LEVELS, PITCH_INPUTS, VOICE_INPUTS, CropsConfig, WaveNetConfig
+from vocoder.vocoder_options import LEVELS, PITCH_INPUTS, VOICE_INPUTS, WaveNetConfig
 from vocoder.wavenet import UNKNOWN_GROUP, mu_law_encode, silence
 from wordless.base.coverage import Passages
 from wordless.base.devices import Batch
 from wordless.base.messages import InputError
+from wordless.base.options import BatchSize, option
 
 NOT_COUNTED = -100  # target of a sample that the loss ignores
 # With pasts at the right level alone, sound that became quiet by chance stayed quiet: 3.8 % of the loud frames dropped
@@ -50,6 +51,39 @@ FADES = -48.0, 6.0  # lowest and highest error of a level, dB
 FADE_SECONDS = 0.03  # between two errors, on average
 WHISPER_SECONDS = 0.004  # between windows of twice the length, less than most periods: noise of them has none
 PIECE = 1 << 20  # samples of long clips that are read together
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropsConfig(BatchSize):
+    """Options of cutting clips into training crops."""
+
+    batch_size: int = 8
+    crop_codes: int = option(25, "length of a crop in codes", least=1)
+    context_codes: int = 2  # codes at the beginning of a crop that are context only and do not count in the loss
+    group_dropout: float = 0.1  # share of crops without a group, from which WaveNet learns an average voice
+    pitch_dropout: float = 0.1  # share of crops whose pitch is unknown, so that codes without a pitch have a voice, too
+    input_noise: float = option(
+        0.0,
+        "largest standard deviation of the noise added to the input samples, in mu-law levels; each crop draws its own",
+        least=0,
+    )
+    # Whether a network that reads the pitch hears noise in the voice of its input samples, and wrong levels in some, so
+    # that it learns to keep a voice and a level that its own samples have lost.
+    hoarse: bool = True
+    seed: int = 0  # seed of the crops
+
+    @property
+    def undisturbed(self) -> "CropsConfig":
+        """The same options without dropout and noise, for validation."""
+        return replace(self, group_dropout=0.0, pitch_dropout=0.0, input_noise=0.0, hoarse=False)
+
+    def look_ahead(self, model: WaveNetConfig) -> int:
+        """Count the codes at the end of a crop that the loss ignores; refuse crops in which it would ignore all."""
+        codes = -(-model.look_ahead_frames // model.patch_frames)
+        idle = self.context_codes + codes
+        rule = f"{idle} codes at its ends (context, look-ahead) do not count: choose {idle + 1} or more"
+        self.refuse_if(self.crop_codes <= idle, "crop_codes", rule)
+        return codes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,15 +1,17 @@
-"""Options of the vocoder: sizes of the network, training crops, and sampling, from a command's options to the engine.
+"""Options of the vocoder: sizes of the network, and sampling, from a command's options to the engine.
 
-This module does not import PyTorch: commands check their options before that import, which takes seconds.
+They stand in a file of their own, because several files read them. The sizes are those of `vocoder.wavenet`, of its
+inputs in `vocoder.frames` and of its crops; engines, `vocoder.generation`, `vocoder.filters`, `vocoder.synthesis` and
+`vocoder.vocoder` read how sound is sampled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal
 
-from wordless.base.options import MOST_LAYERS, BatchSize, Options, option
+from wordless.base.options import MOST_LAYERS, Options, option
 from wordless.base.seeds import MAX_SEED
 
 LEVELS = 256  # 8 bits
@@ -107,39 +109,6 @@ class WaveNetConfig(WaveNetSizes):
     def look_ahead_frames(self) -> int:
         """Spectrogram frames before and after its own that a sample is conditioned on."""
         return 0 if self.condition == "none" else self.condition_layers
-
-
-@dataclass(frozen=True, kw_only=True)
-class CropsConfig(BatchSize):
-    """Options of cutting clips into training crops."""
-
-    batch_size: int = 8
-    crop_codes: int = option(25, "length of a crop in codes", least=1)
-    context_codes: int = 2  # codes at the beginning of a crop that are context only and do not count in the loss
-    group_dropout: float = 0.1  # share of crops without a group, from which WaveNet learns an average voice
-    pitch_dropout: float = 0.1  # share of crops whose pitch is unknown, so that codes without a pitch have a voice, too
-    input_noise: float = option(
-        0.0,
-        "largest standard deviation of the noise added to the input samples, in mu-law levels; each crop draws its own",
-        least=0,
-    )
-    # Whether a network that reads the pitch hears noise in the voice of its input samples, and wrong levels in some, so
-    # that it learns to keep a voice and a level that its own samples have lost.
-    hoarse: bool = True
-    seed: int = 0  # seed of the crops
-
-    @property
-    def undisturbed(self) -> CropsConfig:
-        """The same options without dropout and noise, for validation."""
-        return replace(self, group_dropout=0.0, pitch_dropout=0.0, input_noise=0.0, hoarse=False)
-
-    def look_ahead(self, model: WaveNetConfig) -> int:
-        """Count the codes at the end of a crop that the loss ignores; refuse crops in which it would ignore all."""
-        codes = -(-model.look_ahead_frames // model.patch_frames)
-        idle = self.context_codes + codes
-        rule = f"{idle} codes at its ends (context, look-ahead) do not count: choose {idle + 1} or more"
-        self.refuse_if(self.crop_codes <= idle, "crop_codes", rule)
-        return codes
 
 
 # Best on validation clips with filters; colder sampling hums: docs/log.md, "What makes a voice: older ablations".

@@ -41,7 +41,7 @@ def _replace_home() -> None:
 _replace_home()
 
 if TYPE_CHECKING:  # for type checkers and editors; `_HOMES` says the same to Python
-    from lm.lm_options import GPTConfig as GPTConfig
+    from lm.gpt import GPTConfig as GPTConfig
     from lm.model import LanguageModel as LanguageModel
     from pipelines.running import Run as Run
     from pipelines.running import run as run
@@ -59,7 +59,7 @@ if TYPE_CHECKING:  # for type checkers and editors; `_HOMES` says the same to Py
 # name -> the module that defines it
 _HOMES = {
     "Codes": "tokenizer.codes",
-    "GPTConfig": "lm.lm_options",
+    "GPTConfig": "lm.gpt",
     "InputError": "wordless.base.messages",
     "LanguageModel": "lm.model",
     "Run": "pipelines.running",

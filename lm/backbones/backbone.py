@@ -30,8 +30,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from lm.lm_options import VectorConfig
-from lm.probing.vectors import Frames
+from lm.probing.vectors import Frames, VectorConfig
 from wordless.audio.views import View
 from wordless.audio.waveform import equal_blocks, in_16_bits
 from wordless.base.arrays import Array, FloatArray

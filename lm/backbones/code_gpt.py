@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lm.backbones.backbone import WEIGHTS_OPTION, Backbone, BackboneNetwork, BackboneReading, FrontEnd
-from lm.gpt import GPT, create_gpt
-from lm.lm_options import GPTConfig
+from lm.gpt import GPT, GPTConfig, create_gpt
 from lm.model import LanguageModel
 from lm.probing.vectors import Frames
 from lm.tokens import Vocabulary

@@ -40,8 +40,7 @@ from lm.backbones.clips import (
     LabelledBatches,
     StoredClips,
 )
-from lm.lm_options import PARTS, Means, VectorConfig
-from lm.probing.vectors import Frames, pool_batch
+from lm.probing.vectors import PARTS, Frames, Means, VectorConfig, pool_batch
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.padding import inside, join_groups
 from wordless.audio.spectrogram import LogMel, frame_statistics, view_log_mel

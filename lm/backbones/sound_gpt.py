@@ -52,10 +52,9 @@ from lm.backbones.clips import (
 from lm.backbones.convolutional import CONVOLVED_FRAMES, LogMelBackbone
 from lm.probing.vectors import Frames
 from lm.tokens import UNCOUNTED, CodeBatch
-from tokenizer.codes import soft_assignments
+from tokenizer.codes import Readout, soft_assignments
 from tokenizer.kmeans import fit_codebook, nearest
 from tokenizer.tokenizer import Tokenizer
-from tokenizer.tokenizer_options import Readout
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.spectrogram import at_reference, frame_statistics, warp
 from wordless.base.arrays import FloatArray, IndexArray, IntArray

@@ -49,8 +49,7 @@ from lm.backbones.clips import (
     AugmentationConfig,
     augment,
 )
-from lm.lm_options import VectorConfig
-from lm.probing.vectors import Frames
+from lm.probing.vectors import Frames, VectorConfig
 from wordless.audio.padding import EQUAL_RATIO, inside, read_by_length
 from wordless.audio.views import View
 from wordless.base.arrays import Array, FloatArray

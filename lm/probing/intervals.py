@@ -16,7 +16,7 @@ Two figures on different clips, such as validation and test, are not paired: `in
 intervals.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -229,7 +229,7 @@ def over_groups(values: Floats, *, confidence: float, value: float | None = None
     centre = float(values.mean()) if value is None else value
     residual, squares = values - values.mean(), list[tuple[float, int]]()  # mean squares and their degrees of freedom
     for axis, size in enumerate(values.shape):
-        others = tuple(other for other in range(values.ndim) if other != axis)
+        others = tuple([other for other in range(values.ndim) if other != axis])
         means = (values - values.mean()).mean(axis=others, keepdims=True)
         if axis == 0 or size > 1:
             squares.append((float((means**2).sum()) * values.size / size / (size - 1), size - 1))
@@ -254,6 +254,29 @@ def reaching(found: Estimate, values: Floats, *, confidence: float) -> tuple[flo
     return min(low, found.low), max(high, found.high), max(p, of_clips)
 
 
+def resampled(clips: int, *, resamples: int, seed: int, fold: int = 0) -> Iterator[Floats]:
+    """Give how often each clip is drawn with replacement, ``(some of the resamples, clips)``, as fits in memory."""
+    rng, piece = np.random.default_rng([seed, fold]), max(WEIGHTS_AT_ONCE // clips, 1)
+    for begin in range(0, resamples, piece):
+        weights = rng.multinomial(clips, np.full(clips, 1 / clips), size=min(piece, resamples - begin))
+        yield weights.astype(np.float64)
+
+
+def draws_of_means(several: Sequence[Floats], *, resamples: int, seed: int) -> list[Floats]:
+    """Bootstrap the mean of each of several figures, ``(resamples,)``, from its values ``(clips,)``.
+
+    Figures of equally many clips share the resamples.
+    """
+    drawn = [list[Floats]() for _ in several]
+    for clips in dict.fromkeys(map(len, several)):
+        own = [(known, each) for known, each in zip(several, drawn, strict=True) if len(known) == clips]
+        for weights in resampled(clips, resamples=resamples, seed=seed):
+            sums = weights.sum(1)
+            for known, each in own:  # one by one: a product with all of them would round differently
+                each.append((weights @ known[:, None])[:, 0] / sums)
+    return [np.concatenate(each) for each in drawn]
+
+
 def bootstrap(folds: Sequence[Outcome], *, resamples: int, seed: int) -> Floats:
     """Bootstrap ``(resamples, methods)``: the mean over folds, with clips resampled with replacement within each fold.
 
@@ -263,12 +286,8 @@ def bootstrap(folds: Sequence[Outcome], *, resamples: int, seed: int) -> Floats:
     """
     total = np.zeros(())
     for number, fold in enumerate(folds):
-        rng, clips, drawn = np.random.default_rng([seed, number]), num_clips(fold), list[Floats]()
-        piece = max(WEIGHTS_AT_ONCE // clips, 1)  # of the resamples, which fits in memory
-        for begin in range(0, resamples, piece):
-            weights = rng.multinomial(clips, np.full(clips, 1 / clips), size=min(piece, resamples - begin))
-            drawn.append(measure(fold, weights.astype(np.float64)))
-        total = total + np.concatenate(drawn)
+        pieces = resampled(num_clips(fold), resamples=resamples, seed=seed, fold=number)
+        total = total + np.concatenate([measure(fold, weights) for weights in pieces])
     means: Floats = total / len(folds)
     if isinstance(folds[0], Rankings | Decisions):
         means = np.clip(means + by_fold(folds).mean(0) - means.mean(0), 0, 1)
@@ -284,10 +303,10 @@ def counted_clips(folds: Sequence[Hits], method: int) -> tuple[float, float]:
     count = len(folds)
     rows = [fold.hits[method] for fold in folds]
     value = float(np.mean([row.mean() for row in rows]))
-    variance = float(sum(row.var() / len(row) for row in rows)) / count**2
+    variance = float(sum([row.var() / len(row) for row in rows])) / count**2
     if variance > _SMALLEST_VARIANCE:
         return value, value * (1 - value) / variance
-    return value, count**2 / sum(1 / len(row) for row in rows)
+    return value, count**2 / sum([1 / len(row) for row in rows])
 
 
 def share_interval(value: float, clips: float, *, confidence: float) -> tuple[float, float]:

@@ -39,7 +39,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lm.lm_options import RESIDUAL, VECTORS, ProbeConfig, States, VectorConfig
 from lm.probing.intervals import Hits, Measured, Outcome, Rankings, mean_outcome, measure, share_interval
 from lm.probing.linear import (
     LEAST_GAIN,
@@ -51,8 +50,10 @@ from lm.probing.linear import (
     standardise,
     tolerance_of,
 )
+from lm.probing.probe_options import ProbeConfig
 from lm.probing.task import ProbeTask, Rows, c_grid, divisions, training_parts
-from tokenizer.tokenizer_options import Readout
+from lm.probing.vectors import RESIDUAL, VECTORS, States, VectorConfig
+from tokenizer.codes import Readout
 from wordless.audio.views import Noise
 from wordless.base.arrays import BoolArray, DoubleArray, FloatArray, IndexArray
 from wordless.base.messages import InputError

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from lm.lm_options import ProbeConfig, label_names
+from lm.probing.probe_options import ProbeConfig, label_names
 from wordless.audio.views import LEARNED, Noise
 from wordless.base.arrays import BoolArray, FloatArray, IndexArray
 from wordless.base.messages import InputError, counted
@@ -82,7 +82,7 @@ class ProbeTask:
         notices = list[str]()
         if not all_learned and len(learned) > 1:
             notices += _not_learned(names, splits, learned, [each is not None for each in noise or [None] * len(names)])
-            names = [tuple(name for name in own if name in learned) for own in names]
+            names = [tuple([name for name in own if name in learned]) for own in names]
         known = np.array([bool(each) for each in names], bool)
         classes = tuple(sorted({name for each in names for name in each}))
         if len(classes) < 2:

@@ -24,9 +24,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, count, takewhile
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -36,17 +36,72 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
 
-from lm.lm_options import PARTS, POOLINGS, Means, Pooling
 from tokenizer.codes import Codes, SoftCodes
 from wordless.base.arrays import Array, FloatArray, Floats, IndexArray
 from wordless.base.devices import copy_to
 from wordless.base.files import aside
 from wordless.base.messages import InputError, counted, first_line
+from wordless.base.options import Options, option
 
+Means = Literal["mean", "thirds"]
+Pooling = Literal["mean", "thirds", "max", "thirds_max"]
+POOLINGS: tuple[Pooling, ...] = get_args(Means)  # of the default comparison
+# vectors of features that a pooling lays side by side
+PARTS: dict[Pooling, int] = {"mean": 1, "thirds": 3, "max": 1, "thirds_max": 4}
 STEPS_AT_ONCE = 4096  # of soft codes, which take a number for each code of the codebook
 ALL_POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 # equal parts of the time whose means a pooling has; one with more vectors (`PARTS`) has the largest magnitudes, too
 MEANS: dict[Pooling, int] = {"mean": 1, "thirds": 3, "max": 0, "thirds_max": 3}
+
+
+Layers = Literal["each", "last", "together"]
+States = Literal["residual", "inner"]  # of each layer, which probes may read
+RESIDUAL: tuple[States, ...] = ("residual",)
+MOST_HEARINGS = 100  # each costs time
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorConfig(Options):
+    """Poolings, layers and test-time augmentation."""
+
+    poolings: tuple[Pooling, ...] = option(
+        POOLINGS,
+        "over time, for every method: mean | thirds (means of the thirds) | max (of magnitude) | thirds_max",
+        filled=True,
+        distinct=True,
+    )
+    layers: tuple[Layers, ...] = option(
+        ("each", "together"),
+        "layers of a network that are candidates: each (every layer by itself) | last | together (all layers side by "
+        "side); AST has layers 4, 8 and 12",
+        filled=True,
+        distinct=True,
+    )
+    # Eight versions gave bags of codes 12.5 points and SimCLR 2.2 (docs/log.md, "How the probes read the models"), at
+    # eight times the cost; so the default has one, and presets of few recordings have eight.
+    test_time_augmentation: int = option(
+        1,
+        "test-time augmentation: number of versions of each clip, up to 25 % slower and faster, over which every "
+        "method averages its features",
+        formerly="hearings",
+        least=1,
+        most=MOST_HEARINGS,
+    )
+
+    def select(self, pooled: Mapping[str, FloatArray], *, layer: str, together: str) -> dict[str, FloatArray]:
+        """Select candidates from vectors of all layers, ``layer_1:mean`` and so on; ``together``: side by side."""
+        found: dict[str, FloatArray] = {}
+        for pooling in self.poolings:
+            numbered = (f"{layer}_{number}:{pooling}" for number in count(1))
+            names = [*takewhile(pooled.__contains__, numbered)]
+            alone = names if "each" in self.layers else names[-1:] if "last" in self.layers else []
+            found |= {name: pooled[name] for name in alone}
+            if "together" in self.layers:
+                found[f"{together}:{pooling}"] = np.concatenate([pooled[name] for name in names], axis=-1)
+        return found
+
+
+VECTORS = VectorConfig()  # of the default comparison
 
 
 def pooling_parts(steps: int, parts: int) -> list[range]:
@@ -118,8 +173,8 @@ def pool_states(
     states_per_step: int = 1,
 ) -> list[dict[str, FloatArray]]:
     """Pool states of recordings that are read part by part: ``layer_1:mean`` and so on; ``steps`` by layer."""
-    for count in {*chain(*steps)}:
-        pooling_parts(count, 0)  # refuses a recording of no time steps
+    for length in {*chain(*steps)}:
+        pooling_parts(length, 0)  # refuses a recording of no time steps
     pools = list[RunningPools]()
     for places, states in read:
         if not pools:

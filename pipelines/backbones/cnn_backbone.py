@@ -17,7 +17,7 @@ from pipelines.backbones.networks import VALIDATION_FRAMES, LabelTraining, Netwo
 from pipelines.methods.method import CURVES, FEW, Line, Method, untrained
 from pipelines.stages.features import ClipReading
 from pipelines.store.store import CachedArtifact, other_options
-from tokenizer.tokenizer_options import InputAugmentationConfig
+from tokenizer.augmentations import InputAugmentationConfig
 from wordless.base.options import option
 from wordless.training import FitConfig
 

@@ -33,9 +33,8 @@ from lm.backbones.sound_gpt import (
 )
 from lm.backbones.sound_gpt import validation_batches as coded_batches
 from lm.layer_reader import LayerReader, head_scores
-from lm.lm_options import Pooling, VectorConfig
 from lm.probing.task import ProbeTask
-from lm.probing.vectors import bags_of_places
+from lm.probing.vectors import Pooling, VectorConfig, bags_of_places
 from lm.tokens import loss
 from pipelines.backbones.cnn_backbone import BaselineSettings
 from pipelines.backbones.network_options import NetworkSettings
@@ -62,8 +61,9 @@ from pipelines.stages.stored_arrays import TRAINED_ON, waveforms
 from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.store import CachedArtifact, other_options
 from pipelines.store.stored_features import stacked_rows, write_features
+from tokenizer.augmentations import InputAugmentationConfig
+from tokenizer.codes import Readout
 from tokenizer.tokenizer import Tokenizer
-from tokenizer.tokenizer_options import InputAugmentationConfig, Readout
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.spectrogram import SAMPLE, frame_statistics

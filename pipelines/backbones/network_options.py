@@ -18,7 +18,7 @@ from pipelines.methods.method import BackboneSettings, Method
 from pipelines.stages.features import ClipReading
 from pipelines.stages.stage_options import TrainingSettings
 from pipelines.store.store import CachedArtifact
-from tokenizer.tokenizer_options import InputAugmentationConfig
+from tokenizer.augmentations import InputAugmentationConfig
 from wordless.base.arrays import DoubleArray
 from wordless.base.messages import InputError
 from wordless.base.options import Options, option

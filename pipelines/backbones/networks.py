@@ -39,13 +39,13 @@ from lm.finetuned import FineTunedModel, create_network, freeze, task_loss
 from lm.finetuning import ClassificationOptions, FrozenLayers, HeadConfig
 from lm.heads import ClassificationTask, Task
 from lm.layer_reader import LayerReader, head_scores
-from lm.lm_options import Pooling
+from lm.probing.vectors import Pooling
 from pipelines.stages.features import ClipReading
 from pipelines.stages.stored_arrays import TRAINED_ON, VALUES, read_clips, rows_of, write_clips
 from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.store import CachedArtifact, write_json
 from pipelines.store.stored_features import write_features
-from tokenizer.tokenizer_options import SoundChanges
+from tokenizer.augmentations import SoundChanges
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.manifest import Clip, Clips, Split

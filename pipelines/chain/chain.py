@@ -116,7 +116,7 @@ def _require_clips(manifest: Clips, settings: RunSettings) -> None:
         hooks.require_clips(manifest, settings)
     for method in settings.probed_methods:
         if method.file is not None:
-            read_features(method.file).require_clips([clip.name for clip in manifest.clips])
+            read_features(method.file).require_clips(manifest.names)
 
 
 def make_trials(session: Session, trials: Trials, make: Make, *, processes: int, threads: int) -> _Made:
@@ -136,11 +136,17 @@ def make_trials(session: Session, trials: Trials, make: Make, *, processes: int,
     elsewhere = None if session.tracking is None else session.tracking.elsewhere
     open_session = partial(_open_elsewhere, opened, elsewhere, session.terminal.log)
     line = f"parallel  {processes} stages at the same time, with {counted(threads, 'thread')} each"
-    tell = partial(session.terminal.say, line)
+    write_reused = session.progress.write_reused if session.progress is not None else lambda: None
+
+    def tell() -> None:
+        session.terminal.say(line)
+        write_reused()
+
     session = replace(session, threads=torch.get_num_threads())  # each trial is planned in a thread of its own
     with open_task_graph(open_session, processes=processes, threads=threads, tell=tell) as graph:
         plans = [partial(make, replace(session, place=places[key], graph=graph), *trials[key]) for key in trials]
         made = dict(zip(trials, graph.plan(plans), strict=True))
+        write_reused()  # the graph's processes make the rest, and say what is left of the run
     return first_marked(made)
 
 

@@ -7,7 +7,7 @@ measures.
 
 from __future__ import annotations
 
-from lm.lm_options import GPTConfig
+from lm.gpt import GPTConfig
 from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.codebooks import start_has_decoder

@@ -91,7 +91,7 @@ OF_SOUND: Mapping[FeaturesOf, VectorsOfSound] = {"sound_states": sound_gpt_vecto
 def features_of(trial: Trial, method: Method) -> CachedArtifact:
     """Make the features of a method, with the models that it trains."""
     if method.file is not None:
-        names = [clip.name for clip in trial.manifest.clips]
+        names = trial.manifest.names
         return own_features(trial.session, method.name, names, VectorFile(method.file))
     assert method.features is not None, "rows of the user's features have a file, and heads are scored"
     return VECTORS_OF_METHODS[method.features](trial, method)

@@ -14,8 +14,8 @@ from pipelines.stages.probing import probe_task
 from pipelines.stages.voices import CodedIn
 from pipelines.store.stage import Session
 from pipelines.store.store import CachedArtifact
+from tokenizer.codes import Readout
 from tokenizer.frame_sample import VectorSource
-from tokenizer.tokenizer_options import Readout
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.corpus import noise_recordings
 from wordless.audio.recordings.manifest import Clips

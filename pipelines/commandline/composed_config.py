@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from operator import methodcaller
 from typing import Any, cast
 
 from hydra.core.config_store import ConfigStore
@@ -25,8 +26,9 @@ def refuse_overwritten(config: Mapping[str, Any], place: str = "") -> None:
     """Refuse options of single trainings that a preset sets, and that those of the command would write over."""
     for name, value in config.items():
         whole = f"{place}{name}"
-        if instead := next((GONE[each] for each in COMMANDS_OWN if f".{whole}".endswith(f".{each}")), None):
-            raise InputError(option=whole, value=value, rule=instead)
+        for each in COMMANDS_OWN:
+            if f".{whole}".endswith(f".{each}"):
+                raise InputError(option=whole, value=value, rule=GONE[each])
         if isinstance(value, Mapping):
             refuse_overwritten(value, f"{whole}.")
 
@@ -35,7 +37,8 @@ def require_values(config: Mapping[str, object], known: Index) -> None:
     """Refuse options of a composed config that are missing, of another type or out of range."""
     left_out = tuple(f"{each}." for each in known.omissible if option_value(config, each) is None)
     left_out += known.varied
-    for name, option in sorted(known.options.items(), key=lambda each: each[0].count(".")):  # others follow the seed
+    for name in sorted(known.options, key=methodcaller("count", ".")):  # others follow the seed
+        option = known.options[name]
         if option.meaning is None or name.startswith(left_out):
             continue
         value: object = config

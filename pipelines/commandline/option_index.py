@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import takewhile
+from operator import methodcaller
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -106,12 +107,13 @@ class Index:
     @cached_property
     def verbatim(self) -> frozenset[str]:
         """The options whose value is one text or path, in which no character has a meaning for Hydra."""
-        return frozenset(name for name, each in self.options.items() if _is_text(each.kind))
+        texts = {kind for kind in {each.kind for each in self.options.values()} if _is_text(kind)}
+        return frozenset([name for name, each in self.options.items() if each.kind in texts])
 
 
 def _is_text(kind: object) -> bool:
     kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-    several = any(get_origin(each) not in (None, Literal) for each in kinds)
+    several = {*map(get_origin, kinds)} - {None, Literal}
     return not several and (str in kinds or Path in kinds)
 
 
@@ -142,15 +144,20 @@ def index_of(cls: type) -> Index:
 def _collect(found: Index, root: object, cls: type, values: Mapping[str, object], prefix: str) -> None:
     """Add the options of a dataclass, whose defaults ``values`` replace, to those of the command or plugin ``root``."""
     types, choices_of = get_type_hints(cls), field_choices(cls)
-    known = [each for each in dataclasses.fields(cls) if METADATA in each.metadata]
+    known, ordered = dict[str, dataclasses.Field[Any]](), dict[str, dataclasses.Field[Any]]()
     for each in dataclasses.fields(cls):
+        if METADATA in each.metadata:
+            known[each.name] = each
         if old := each.metadata.get(FORMERLY):
             values_of_today = {was: now for now, was in each.metadata.get(FORMER_VALUES, {}).items()}
             former, name = (f"{prefix}.{own}".lstrip(".") for own in (old, each.name))
             found.former[former] = (name, values_of_today)
-    needed = [each for each in known if each.default is REQUIRED and each.metadata[METADATA].command_line_type is None]
-    nearest = [name for of in cls.__mro__ for name in inspect.get_annotations(of)]  # own options before those of bases
-    for each in [*needed, *sorted({*known} - {*needed}, key=lambda of: nearest.index(of.name))]:
+    for each in known.values():  # those that must be given come first
+        if each.default is REQUIRED and each.metadata[METADATA].command_line_type is None:
+            ordered[each.name] = each
+    for of in cls.__mro__:  # own options before those of bases
+        ordered |= {name: known[name] for name in inspect.get_annotations(of) if name in known and name not in ordered}
+    for each in ordered.values():
         meaning: OptionMetadata = each.metadata[METADATA]
         name = f"{prefix}.{each.name}".lstrip(".")
         made = each.default if each.default_factory is dataclasses.MISSING else each.default_factory()
@@ -204,7 +211,8 @@ def _option(
     explanation = f"{explanation}; {note}" if note else explanation
     if name.endswith(".seed") and name not in getattr(root, "own_seeds", (name,)):
         default = "${seed}"
-    plain = plain_value(default)
+    default = _MISSING if default is REQUIRED else default
+    plain = plain_value(default) if isinstance(default, Path | tuple | list | Mapping) else default
     return Option(name=name, default=plain, explanation=explanation, kind=kind, meaning=meaning, choices=choices)
 
 
@@ -218,7 +226,7 @@ def plain_value(value: object) -> object:
         case Mapping():
             return {str(key): plain_value(each) for key, each in value.items()}
         case _:
-            return _MISSING if value is REQUIRED else value
+            return value
 
 
 def option_value(config: Mapping[str, object], name: str) -> object:
@@ -252,6 +260,5 @@ def group_by_section(names: Iterable[str]) -> dict[str, list[str]]:
 def presets(group: str) -> Iterator[tuple[str, str]]:
     """Give the names of the presets of a group, and the comment at the top of each."""
     for path in sorted((_FOLDER / group).glob("*.yaml")):
-        lines = takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
-        notes = (line.removeprefix("#").strip() for line in lines if not line.startswith("# @package"))
-        yield path.stem, " ".join(notes)
+        lines = takewhile(methodcaller("startswith", "#"), path.read_text(encoding="utf-8").splitlines())
+        yield path.stem, " ".join([line[1:].strip() for line in lines if not line.startswith("# @package")])

@@ -10,11 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from lm.lm_options import VECTORS, Pooling, States
 from lm.model import LanguageModel
 from lm.probing.probe import FittedProbe, ProbeDescription
 from lm.probing.task import require_labels
-from lm.probing.vectors import write_vectors
+from lm.probing.vectors import VECTORS, Pooling, States, write_vectors
 from pipelines.backbones.features_of_backbones import sound_gpt_features
 from pipelines.jobs.clips_of_run import MANIFEST, find_corpus, overlap_notices, read_corpus, seen_of, unlabelled_of_run
 from pipelines.jobs.coding import WarningsSummary, list_rejected, tell_account, tell_empty_bands
@@ -214,7 +213,7 @@ def embed_recordings(settings: EmbedConfig, run: Path, found: Clips) -> None:
         else pooled_features(session, manifest, own, reading)
     )
     arrays = _wanted(settings, pooled, inputs.get(settings.method) if reading.input else None, chosen)
-    write_vectors(settings.output, [clip.name for clip in manifest.clips], arrays)
+    write_vectors(settings.output, manifest.names, arrays)
     if manifest.account is not None:
         tell_account(manifest.account.named("", table="input"), settings.output, terminal)
     for key, array in arrays.items():

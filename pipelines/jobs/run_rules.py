@@ -32,7 +32,7 @@ from wordless.base.messages import InputError, listed, within
 from wordless.base.options import Options, build, follow
 from wordless.base.saved_models import local_weights
 from wordless.base.seeds import require_seeds
-from wordless.training.fit import Gang, with_precision
+from wordless.training.fit import Gang, meanings_on
 
 OptionsOf = TypeVar("OptionsOf", bound=Options)
 
@@ -62,9 +62,9 @@ def _settled(values: dict[str, Any], *, own: Mapping[str, Options], gang: Gang |
     """Return the options of a run with those that follow from others, and with the options of plugins, ``own``."""
 
     def settle(options: OptionsOf) -> OptionsOf:
-        followed = follow(options, **shared)
-        return followed if gang is None else with_precision(followed, gang)
+        return follow(options, meanings, **shared)
 
+    meanings = {} if gang is None else meanings_on(gang)
     shared, found = {name: values[name] for name in OF_TRAININGS}, dict(values)
     for name, value in values.items():
         if isinstance(value, Options):

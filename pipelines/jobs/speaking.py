@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from lm.lm_options import CodeSampling
+from lm.gpt import CodeSampling
 from lm.model import LanguageModel
 from lm.pitch import WithStreams
 from pipelines.jobs.sound_probe import SoundProbe

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal, TypedDict
 
-from tokenizer.tokenizer_options import Readout
+from tokenizer.codes import Readout
 from wordless.base.options import Options
 
 
@@ -131,7 +132,7 @@ class Method:
         alone = {"untrained": "nothing: random weights", "own": "–"}.get(self.kind, "nothing: no network")
         return self.target or ("labels" if self.learns_labels else alone)
 
-    @property
+    @cached_property
     def head(self) -> Method | None:
         """The row of the classifier that was trained with the representation."""
         if not self.learns_labels or self.parts or self.base:

@@ -16,7 +16,7 @@ from pipelines.backbones.cnn_backbone import BaselineSettings
 from pipelines.backbones.sound_gpt_backbone import SoundGPTSettings
 from pipelines.backbones.wav2vec2_backbone import Wav2vec2Settings
 from pipelines.methods.method import CURVES, FEW, OVER_CODES, BackboneSettings, Line, Method, Place, untrained
-from tokenizer.tokenizer_options import Readout
+from tokenizer.codes import Readout
 from wordless.base.messages import InputError
 from wordless.base.options import BESIDE, Options, option
 
@@ -152,7 +152,7 @@ ROWS = {row.name: row for method in METHODS.values() for row in (method, method.
 
 def name_today(name: str) -> str:
     """Return the name of today of a method, or of methods side by side, that may have the name of an older version."""
-    return BESIDE.join(OLD_NAMES.get(each, each) for each in name.split(BESIDE))
+    return BESIDE.join([OLD_NAMES.get(each, each) for each in name.split(BESIDE)])
 
 
 def reads_sound(name: str) -> bool:

@@ -393,5 +393,5 @@ def _legend_rows(labels: Sequence[str]) -> int:
 
 
 def _legend_columns(labels: Sequence[str]) -> int:
-    lengths = sorted((len(label) for label in labels), reverse=True)
+    lengths = sorted(map(len, labels), reverse=True)
     return next((count for count in (3, 2) if sum(lengths[:count]) + 4 * count <= LEGEND_LETTERS), 1)

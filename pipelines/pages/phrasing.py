@@ -7,8 +7,9 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from statistics import stdev
 
@@ -165,9 +166,10 @@ def few_labels(comparison: Comparison) -> dict[float, list[Row]]:
     if [row.value >= _CEILING for row in comparison.tested.values()].count(True) < 2:
         return {}
     by_labels: dict[float, list[Row]] = {}
-    for row in (row for rows in comparison.along("share").values() for row in rows if row.labels):
+    for row in [row for rows in comparison.along("share").values() for row in rows if row.labels]:
         by_labels.setdefault(row.labels or 0.0, []).append(row)
-    by_labels = {count: sorted(rows, key=lambda row: -row.value) for count, rows in sorted(by_labels.items())}
+    by_value = attrgetter("value")
+    by_labels = {count: sorted(rows, key=by_value, reverse=True) for count, rows in sorted(by_labels.items())}
     known = [
         count for count, rows in by_labels.items() if rows[0].value < NEAR and GPT_METHOD in (row.of for row in rows)
     ]
@@ -199,10 +201,12 @@ def ahead(of: str) -> str:
     return f"{full_name(of)} ahead by"
 
 
-def option_lines(config: Mapping[str, object]) -> Iterator[str]:
+def option_lines(config: Mapping[str, object]) -> list[str]:
     """Write each option as the command line takes it: ``audio.n_mels=80``."""
-    for name, value in leaves(config):
-        yield f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+    return [
+        f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        for name, value in leaves(config)
+    ]
 
 
 # What templates may call, as filters and as functions.
@@ -252,7 +256,8 @@ _ESCAPED: dict[str, str | int | None] = {
 
 def latex_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Write a table that LaTeX sets without packages."""
-    first, *others = (" & ".join(cell.translate(str.maketrans(_ESCAPED)) for cell in row) for row in (head, *rows))
+    letters = str.maketrans(_ESCAPED)
+    first, *others = [" & ".join([cell.translate(letters) for cell in row]) for row in (head, *rows)]
     others = [f"{{}}{row}" if row.startswith(("[", "*")) else row for row in others]  # no argument of the line before
     lines = [r"\hline", first, r"\hline", *others, r"\hline"]
     body = "\n".join(line if line == r"\hline" else rf"{line} \\" for line in lines)

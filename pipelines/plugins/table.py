@@ -25,4 +25,4 @@ PLUGINS: Mapping[str, Plugin] = {
 def plugins(names: Iterable[object] = PLUGINS) -> tuple[Plugin, ...]:
     """Return the plugins among names, in the order of the table."""
     wanted = {*names}
-    return tuple(plugin for name, plugin in PLUGINS.items() if name in wanted)
+    return tuple([plugin for name, plugin in PLUGINS.items() if name in wanted])

@@ -1,6 +1,6 @@
 """Figures of sounds over clips: means or medians, and differences of two synthesis methods, with intervals."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,28 +8,38 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtr
 
-from lm.lm_options import ProbeConfig
-from lm.probing.intervals import Hits, Measured, confidence_interval
+from lm.probing.intervals import (
+    Hits,
+    Measured,
+    confidence_interval,
+    counted_clips,
+    draws_of_means,
+    share_interval,
+)
+from lm.probing.probe_options import ProbeConfig
 from pipelines.results.run_record import GROSS_ERROR_CENTS, MEASURES, SOUND, Row
 from vocoder.kinds import BY_KEY, ORIGINAL, SIGNAL_PROCESSING, WAVENET, WAVENET_RECORDED
 
 Record = Mapping[str, Any]
-RIGHT, GROSS_ERROR = "label_accuracy", "gross_pitch_errors"  # of a clip 1 or 0
+_CHOSEN = "prompt_seconds"  # by the options, so it needs no interval
+RIGHT, GROSS_ERROR = _SHARES = "label_accuracy", "gross_pitch_errors"  # of a clip 1 or 0
 
 
 def clip_figures(
     rows: Sequence[Record], config: ProbeConfig, row: Row, *, with_recordings: Iterable[str] = ()
-) -> Iterator[Row]:
-    """Give means or medians over the clips, and differences of two synthesis methods on the same clips.
+) -> list[Row]:
+    """List means or medians over the clips, and differences of two synthesis methods on the same clips.
 
     Figures ``with_recordings``, which recordings have, too, are also compared with those of the recordings.
     """
-    sounds = [{kind: _with_losses(figures) for kind, figures in each["sounds"].items()} for each in rows]
-    for kind in dict.fromkeys(kind for kinds in sounds for kind in kinds):
-        figures = [kinds[kind] for kinds in sounds if kind in kinds]
-        for name in dict.fromkeys(name for each in figures for name in each):
-            values, own = [each.get(name) for each in figures], replace(row, name=name, of=kind)
-            yield from mean_of_clips(values, config, own)
+    table: dict[str, dict[str, list[float | None]]] = {}  # kind of sound -> figure -> a value for each clip
+    for number, each in enumerate(rows):
+        for kind, figures in each["sounds"].items():
+            own = table.setdefault(kind, {})
+            for name, value in _with_losses(figures).items():
+                own.setdefault(name, [None] * len(rows))[number] = value
+    named = [(replace(row, name=name, of=kind), values) for kind, own in table.items() for name, values in own.items()]
+    found = means_of_clips(named, config)
     compared = [*(each.name for each in SOUND if each.paired), *with_recordings]
     pairs = [(name, WAVENET.key, rival.key, False) for name in compared for rival in SIGNAL_PROCESSING]
     # What the codes lose, on the clips whose recorded log-mel was made sound, too.
@@ -40,9 +50,11 @@ def clip_figures(
         pairs += [("rms", kind, ORIGINAL, False), ("periodicity", kind, ORIGINAL, True)]
         pairs += [(name, kind, ORIGINAL, False) for name in with_recordings]
     for name, one, other, ratio in pairs:
-        both = [[kinds.get(kind, {}).get(name) for kind in (one, other)] for kinds in sounds]
-        known = np.array([pair for pair in both if None not in pair], np.float64).reshape(-1, 2)
-        yield from _on_same_clips(known, config, replace(row, name=name, of=one, against=other), ratio=ratio)
+        if name in (first := table.get(one, {})) and name in (second := table.get(other, {})):
+            both = zip(first[name], second[name], strict=True)
+            known = np.array([pair for pair in both if None not in pair], np.float64).reshape(-1, 2)
+            found += _on_same_clips(known, config, replace(row, name=name, of=one, against=other), ratio=ratio)
+    return found
 
 
 def _with_losses(figures: Record) -> Record:
@@ -56,10 +68,10 @@ def _with_losses(figures: Record) -> Record:
     return {**others, "median_pitch_error": error, GROSS_ERROR: float(error > GROSS_ERROR_CENTS)}
 
 
-def _on_same_clips(known: npt.NDArray[np.float64], config: ProbeConfig, row: Row, *, ratio: bool) -> Iterator[Row]:
+def _on_same_clips(known: npt.NDArray[np.float64], config: ProbeConfig, row: Row, *, ratio: bool) -> list[Row]:
     """Compare a figure of two synthesis methods on the clips ``(clips, 2)`` whose sounds both have it."""
     if len(known) < 2 or (ratio and not known[:, 1].any()):
-        return
+        return []
     measured = Measured(folds=[Hits(hits=known.T)], resamples=config.resamples, seed=config.seed)
     different = replace(row, name=f"{row.name}_difference", over="clips")
     if ratio:
@@ -68,35 +80,47 @@ def _on_same_clips(known: npt.NDArray[np.float64], config: ProbeConfig, row: Row
             measured.draws[:, 0] / np.maximum(measured.draws[:, 1], least), config.confidence
         )
         value = float(known[:, 0].mean() / known[:, 1].mean())
-        yield replace(row, name=f"{row.name}_ratio", value=value, low=low, high=high, over="clips")
-        return
+        return [replace(row, name=f"{row.name}_ratio", value=value, low=low, high=high, over="clips")]
     if MEASURES[row.name].median:
         value, low, high = median(known[:, 0] - known[:, 1], config.confidence)
     else:
         gap = measured.difference(0, 1, confidence=config.confidence)
         value, low, high = gap.value, gap.low, gap.high
-    yield replace(different, value=value, low=low, high=high)
-    yield replace(row, name=f"{row.name}_difference_clips", value=len(known))
+    count = replace(row, name=f"{row.name}_difference_clips", value=len(known))
+    return [replace(different, value=value, low=low, high=high), count]
 
 
-def mean_of_clips(values: Sequence[float | None], config: ProbeConfig, row: Row) -> Iterator[Row]:
-    """Give the mean or the median of a figure over the clips that have it, with its interval, and their number."""
-    known, measure = np.array([value for value in values if value is not None], np.float64), MEASURES.get(row.name)
-    if len(known):
-        measured, value = (
-            Measured(folds=[Hits(hits=known[None])], resamples=config.resamples, seed=config.seed),
-            known.mean(),
-        )
-        if measure is not None and measure.median:
-            value, low, high = median(known, config.confidence)
-        elif row.name in (RIGHT, GROSS_ERROR):  # where all clips are right, others need not be
-            found = measured.estimate(0, confidence=config.confidence)
-            low, high = found.low, found.high
-        else:
-            low, high = confidence_interval(measured.draws[:, 0], config.confidence)
-        yield replace(row, value=float(value), low=low, high=high, over="clips")
-    if measure is not None and measure.clips:
-        yield replace(row, name=f"{row.name}_clips", value=len(known))
+def means_of_clips(figures: Sequence[tuple[Row, Sequence[float | None]]], config: ProbeConfig) -> list[Row]:
+    """Return the mean or the median of each figure over the clips that have it, with its interval, and their number.
+
+    A figure is a row to be filled in, and a value for each clip.
+    """
+    known = [np.array([value for value in values if value is not None], np.float64) for _, values in figures]
+    drawn = [place for place, (row, _) in enumerate(figures) if len(known[place]) and _is_mean(row.name)]
+    means = draws_of_means([known[place] for place in drawn], resamples=config.resamples, seed=config.seed)
+    draws, found = dict(zip(drawn, means, strict=True)), list[Row]()
+    for place, (row, _) in enumerate(figures):
+        values, measure = known[place], MEASURES.get(row.name)
+        if len(values):
+            value = float(values.mean())
+            if row.name == _CHOSEN:
+                found.append(replace(row, value=value))
+                continue
+            if place in draws:
+                low, high = confidence_interval(draws[place], config.confidence)
+            elif row.name in _SHARES:  # where all clips are right, others need not be
+                low, high = share_interval(*counted_clips([Hits(hits=values[None])], 0), confidence=config.confidence)
+            else:
+                value, low, high = median(values, config.confidence)
+            found.append(replace(row, value=value, low=low, high=high, over="clips"))
+        if measure is not None and measure.clips:
+            found.append(replace(row, name=f"{row.name}_clips", value=len(values)))
+    return found
+
+
+def _is_mean(name: str) -> bool:
+    """Whether a figure is a mean of what was measured, and neither a median nor a share of clips."""
+    return name not in (_CHOSEN, *_SHARES) and not (name in MEASURES and MEASURES[name].median)
 
 
 def median(values: npt.NDArray[np.float64], confidence: float) -> tuple[float, float, float]:

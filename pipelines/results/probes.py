@@ -20,8 +20,8 @@ import pandas
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lm.lm_options import ProbeConfig
 from lm.probing import intervals as measured
+from lm.probing.probe_options import ProbeConfig
 from lm.probing.task import require_equal_counts
 from pipelines.methods.methods_table import row_of
 from pipelines.results.run_record import KEPT, LARGEST_INPUT, OF_LAYER, Comparison, FoldSeed, Made, Row, frame

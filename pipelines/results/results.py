@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
-from lm.lm_options import ProbeConfig
+from lm.probing.probe_options import ProbeConfig
 from pipelines.methods.method import Method
 from pipelines.methods.methods_table import METHODS, row_of
 from pipelines.plugins.hooks_table import hooks_of
 from pipelines.plugins.table import plugins
-from pipelines.results.clip_figures import RIGHT, Record, clip_figures, mean_of_clips
+from pipelines.results.clip_figures import RIGHT, Record, clip_figures, means_of_clips
 from pipelines.results.probes import Probes
 from pipelines.results.run_record import (
     CODEBOOK,
@@ -281,30 +281,34 @@ MAX_LOST = 3  # clips that the report plays
 
 def sound_figures(
     artifacts: Mapping[str, CachedArtifact], manifest: Clips, config: ProbeConfig, *, protocol: str
-) -> Iterator[Row]:
+) -> list[Row]:
     """Collect all figures of a run's sounds; ``manifest`` has the present labels, which need no new sounds."""
     listening, decoded = artifacts["listening"], artifacts.get("decoded")
-    row = Row(stage="vocoder", name="", value=np.nan, artifact="", protocol=protocol, split="test")
+    row, figures = (
+        Row(stage="vocoder", name="", value=np.nan, artifact="", protocol=protocol, split="test"),
+        list[Row](),
+    )
     if (recognised := artifacts.get("recognised")) is not None:
         right = [
             {"sounds": {kind: {RIGHT: float(name == label)} for kind, name in answers.items()}}
             for label, answers in read_labelled_rows(recognised, manifest)
         ]
-        yield from clip_figures(right, config, replace(row, artifact=recognised.key))
+        figures += clip_figures(right, config, replace(row, artifact=recognised.key))
     if decoded is not None and (decoded.folder / GUARD).exists():
         counts = decoded.read_json(GUARD)  # blocks that were drawn again, and those that stayed runaway
         for name, count in (("runaway_blocks", counts["found"]), ("runaway_blocks_left", counts["left"])):
-            yield replace(row, name=name, of=WAVENET.key, value=count, artifact=decoded.key)
+            figures.append(replace(row, name=name, of=WAVENET.key, value=count, artifact=decoded.key))
     judged, file = (artifacts["judged"], JUDGED) if "judged" in artifacts else (listening, LISTENING)
-    yield from clip_figures(judged.read_rows(file, "clips"), config, replace(row, artifact=judged.key))
-    yield from _of_language(listening, config, replace(row, artifact=listening.key))
+    figures += clip_figures(judged.read_rows(file, "clips"), config, replace(row, artifact=judged.key))
+    return figures + _of_language(listening, config, replace(row, artifact=listening.key))
 
 
 def listening_record(
     artifacts: Mapping[str, CachedArtifact], listening: CachedArtifact, manifest: Clips
 ) -> dict[str, object]:
     """Describe the clips to listen to, with the manifest's labels, and the language model's sounds."""
-    known = {clip.name: {"label": clip.label, "group": clip.group} for clip in manifest.clips}
+    described = zip(manifest.names, manifest.frame.label.tolist(), manifest.frame.group.tolist(), strict=True)
+    known = {name: {"label": label, "group": group} for name, label, group in described}
     record: dict[str, object] = {
         "clips": [{**row, **known[row["path"]]} for row in listening.read_rows(LISTENING, "clips")],
         "said": listening.read_rows(LISTENING, "said"),
@@ -336,23 +340,21 @@ def gross_pitch_error_clips(judged: CachedArtifact) -> list[dict[str, Any]]:
     return sorted(lost, key=lambda row: -row["sounds"][WAVENET.key]["pitch_error"])[:MAX_LOST]
 
 
-def _of_language(artifact: CachedArtifact, config: ProbeConfig, row: Row) -> Iterator[Row]:
-    generated_rows: dict[str, list[Record]] = {}
+def _of_language(artifact: CachedArtifact, config: ProbeConfig, row: Row) -> list[Row]:
+    generated_rows, figures, measured = dict[str, list[Record]](), list[Row](), list[tuple[Row, list[float]]]()
     for each in artifact.read_rows(LISTENING, "said"):
         generated_rows.setdefault(f"{each['kind']}@{each['temperature']:g}", []).append(each)
     for of, rows in generated_rows.items():
         for name in dict.fromkeys(name for each in rows for name in each["figures"]):
-            values, own = _clip_means(rows, name), replace(row, name=name, of=of)
-            if name == "prompt_seconds":  # chosen, not measured
-                yield replace(own, value=float(np.mean(values)))
-            else:
-                yield from mean_of_clips(values, config, own)
+            measured.append((replace(row, name=name, of=of), _clip_means(rows, name)))
+    figures += means_of_clips(measured, config)
     record = artifact.read_json(LISTENING)
     varied = [(f"{each['of']}@{each['temperature']:g}", each) for each in artifact.read_rows(LISTENING, "diversity")]
     for of, each in (*varied, (ORIGINAL, record.get("originals", {}))):
         for name, value in each.items():
             if name not in ("of", "temperature", "sounds") and value is not None:
-                yield replace(row, name=name, of=of, value=value)
+                figures.append(replace(row, name=name, of=of, value=value))
+    return figures
 
 
 def _clip_means(rows: Sequence[Record], name: str) -> list[float]:
@@ -381,6 +383,6 @@ def weak_evaluator(recognised: CachedArtifact, manifest: Clips) -> dict[str, obj
 
 def read_labelled_rows(recognised: CachedArtifact, manifest: Clips) -> list[tuple[str, Mapping[str, str]]]:
     """List the label of each judged clip, and the classifier's answer to each kind of its sound."""
-    labels = {clip.name: clip.label for clip in manifest.clips}
+    labels = dict(zip(manifest.names, manifest.frame.label.tolist(), strict=True))
     rows = recognised.read_rows(RECOGNISED, "clips")
     return [(label, row["heard"]) for row in rows if (label := labels.get(row["path"])) is not None]

@@ -4,13 +4,13 @@ Stages write rows, and tables, charts, trackers and pages read them in one frame
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cache, cached_property
 from math import prod
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypedDict, cast
+from typing import Any, Final, Literal, TypedDict, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -134,6 +134,7 @@ _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch
 
 
 @cache
+@cache  # hundreds of rows have some dozens of names
 def unit_of_figure(name: str) -> str:
     """Return the unit of a figure; what is not in the table is a ratio."""
     if name.endswith("_difference_clips"):
@@ -216,6 +217,7 @@ class Row:
 
 
 NAMES: Final = tuple(column.name for column in fields(Row))
+_EMPTY: Final = tuple(None if column.default is MISSING else column.default for column in fields(Row))
 # Names of version 0.x, which files of this version have beside those of today, and which are read: columns, figures,
 # and parts of the section ``comparison``.
 FORMER_COLUMNS: Final = {"bound": "feature_clipping", "penalty": "inverse_regularisation"}
@@ -239,18 +241,28 @@ def frame(rows: Iterable[Row]) -> DataFrame:
 
 def read_frame(records: Iterable[Mapping[str, Any]]) -> DataFrame:
     """Build the frame from the list in ``results.json``, with the names of today; unknown columns are left out."""
-    named = (_of_today(record) for record in records)
-    found = [Row(**{name: record[name] for name in NAMES if name in record}) for record in named if record is not None]
-    if bad := [row for row in found if not isinstance(row.value, int | float)]:
-        raise TypeError(f"the value of {bad[0].name!r} is {bad[0].value!r}, and no number")
-    return frame(found)
+    table = list[tuple[object, ...]]()
+    for record in records:
+        if record.get(FORMER):  # it repeats another one under a name of before
+            continue
+        named = dict(record)
+        for old, new in FORMER_COLUMNS.items():
+            if old in named:
+                named.setdefault(new, named[old])
+        of, tail = _base(named["name"])
+        named["name"] = FORMER_FIGURES.get(of, of) + tail
+        if not isinstance(value := named["value"], int | float):
+            raise TypeError(f"the value of {named['name']!r} is {value!r}, and no number")
+        table.append((*map(named.get, NAMES, _EMPTY), unit_of_figure(named["name"])))
+    return DataFrame(table, columns=[*NAMES, "unit"], dtype=object)
 
 
 def records(rows: DataFrame) -> list[dict[str, Any]]:
     """Return the rows as plain records, for files and for users, with the columns and figures of version 0.x beside."""
-    found = [dict(record) for record in rows.to_dict("records")]
+    found: list[dict[str, Any]] = rows.to_dict("records")
     for record in found:
-        record |= {old: record[new] for old, new in FORMER_COLUMNS.items() if new in record}
+        for old, new in FORMER_COLUMNS.items():
+            record[old] = record[new]
     renamed = {new: old for old, new in FORMER_FIGURES.items()}
     copies = [(record, _base(record["name"])) for record in found]
     return found + [
@@ -263,17 +275,6 @@ def _base(name: str) -> tuple[str, str]:
     """Split the name of a figure into that of what was measured, and the rest, such as ``_difference``."""
     of = name.removesuffix("_difference")
     return of, name[len(of) :]
-
-
-def _of_today(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Give a record of ``results.json`` the names of today; None: it repeats another one under a name of before."""
-    if record.get(FORMER):
-        return None
-    of, tail = _base(str(record.get("name")))
-    named = {new: record[old] for old, new in FORMER_COLUMNS.items() if old in record and new not in record}
-    if of in FORMER_FIGURES:
-        named["name"] = FORMER_FIGURES[of] + tail
-    return {**record, **named} if named else record
 
 
 def where(rows: DataFrame, **columns: object) -> list[Row]:
@@ -322,7 +323,7 @@ def parameters(folder: Path) -> int:
 
 def parameters_of(file: Path) -> int:
     """Count the parameters in a safetensors file, from its header."""
-    return sum(prod(shape) for name, (_, shape) in read_header(file).items() if not name.endswith(_STATISTICS))
+    return sum([prod(shape) for name, (_, shape) in read_header(file).items() if not name.endswith(_STATISTICS)])
 
 
 RESAMPLES = "resamples.safetensors"  # resampled test figures of each method, which pair the runs of a sweep
@@ -422,15 +423,16 @@ class Comparison:
 
     def along(self, column: _Column) -> dict[str, list[Row]]:
         """Select the test figures of each method at each fold, seed, group, share of labels or noise."""
-        found: dict[str, list[Row]] = {}
-        for row in self._tests:
-            if getattr(row, column) is not None:
-                found.setdefault(str(row.of), []).append(row)
-        return found
+        return self._along[column]
 
     @cached_property
-    def _tests(self) -> list[Row]:
-        return self.rows(name=self.metric, split="test")
+    def _along(self) -> dict[_Column, dict[str, list[Row]]]:
+        found: dict[_Column, dict[str, list[Row]]] = {column: {} for column in get_args(_Column)}
+        for row in self.rows(name=self.metric, split="test"):
+            for column, of_methods in found.items():
+                if getattr(row, column) is not None:
+                    of_methods.setdefault(str(row.of), []).append(row)
+        return found
 
     def means(self, of: str, column: _Column) -> dict[Any, float]:
         """Average the test figures of a method in each fold, with each seed, or in each group."""

@@ -14,7 +14,8 @@ from operator import attrgetter, getitem
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, get_args
 
-from lm.lm_options import ProbeConfig, States, VectorConfig
+from lm.probing.probe_options import ProbeConfig
+from lm.probing.vectors import States, VectorConfig
 from pipelines.methods.method import WINDOW, BackboneSettings, Method
 from pipelines.methods.methods_table import (
     BACKBONES,
@@ -40,8 +41,8 @@ from pipelines.stages.stage_options import (
 from pipelines.store.shared_options import DeviceOptions, EngineOptions
 from pipelines.store.start_models import TOKENS
 from pipelines.store.store import StoreOptions
+from tokenizer.codes import Readout
 from tokenizer.frame_sample import VectorSource
-from tokenizer.tokenizer_options import Readout
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
 from wordless.audio.recordings.corpus import find_recordings
 from wordless.audio.recordings.corpus_config import CORPUS, CorpusConfig
@@ -243,20 +244,20 @@ class ComparisonConfig(ReadingConfig):
         )
         return (*([LEARNED] if self.noisy_copies else []), *tested)
 
-    @property
+    @cached_property
     def all_methods(self) -> tuple[Method, ...]:
         """The methods, each once, in the order of the option, then the features that the user brings."""
         for name in {*ROWS} & {*(self.features or {})}:
             rule = "it is the name of a method: give the features another name"
             raise InputError(option="features", value=name, rule=rule)
-        rows = dict.fromkeys(name_read_as(name, self.readout) for name in self.methods)
+        rows = dict.fromkeys([name_read_as(name, self.readout) for name in self.methods])
         named = tuple(map(method_of, rows))
         return named + tuple(own_method(name, file) for name, file in (self.features or {}).items())
 
-    @property
+    @cached_property
     def single_methods(self) -> tuple[Method, ...]:
         """The methods whose features are needed, each once: also those that only stand beside others."""
-        return tuple(dict.fromkeys(one for method in self.all_methods for one in method.singles))
+        return tuple(dict.fromkeys([one for method in self.all_methods for one in method.singles]))
 
     @property
     def by(self) -> By:

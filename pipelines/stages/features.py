@@ -17,10 +17,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lm.code_model import layer_features
-from lm.lm_options import LOOK_AHEAD, POOLINGS, RESIDUAL, VECTORS, GPTConfig, Pooling, States, VectorConfig
+from lm.code_model import LOOK_AHEAD, layer_features
+from lm.gpt import GPTConfig
 from lm.model import LanguageModel
-from lm.probing.vectors import RunningPools, average, bags_of_codes, pool, read_features
+from lm.probing.vectors import (
+    POOLINGS,
+    RESIDUAL,
+    VECTORS,
+    Pooling,
+    RunningPools,
+    States,
+    VectorConfig,
+    average,
+    bags_of_codes,
+    pool,
+    read_features,
+)
 from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.store import CachedArtifact, note_finished
 from pipelines.store.stored_features import GPT_METHOD, joined_rows, stacked_rows, write_features

@@ -6,10 +6,10 @@ With ``lm.start`` it begins with the weights of an earlier run, and its key has 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from lm.gpt import GPTConfig
 from lm.language_tests import perplexities
-from lm.lm_options import BatchConfig, GPTConfig
 from lm.model import LanguageModel
-from lm.tokens import CodeSequences, TrainingBatches, fitting_batches, loss, validation_batches
+from lm.tokens import BatchConfig, CodeSequences, TrainingBatches, fitting_batches, loss, validation_batches
 from pipelines.stages.stage_options import LanguageModelSettings
 from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.start_models import LM, TOKENS, require_equal, start_folder, undamaged

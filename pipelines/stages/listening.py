@@ -16,10 +16,11 @@ import soundfile
 import torch
 from safetensors.torch import save_file
 
+from lm.gpt import CodeSampling
 from lm.language_tests import Bigram, diversity, fit_bigram, plausibility
-from lm.lm_options import CodeSampling, ProbeConfig
 from lm.model import LanguageModel
 from lm.probing.probe import FittedProbe
+from lm.probing.probe_options import ProbeConfig
 from lm.probing.task import ProbeTask
 from pipelines.stages.features import BAG_OF_CODES, bag_features, log_mel_vectors
 from pipelines.stages.probing import probe_task

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from safetensors.numpy import load_file
 
-from lm.lm_options import ProbeConfig
 from lm.probing.linear import VERSION
 from lm.probing.probe import FittedProbe, last_point, learning_curve, method_record, probe_method, scored_method
+from lm.probing.probe_options import ProbeConfig
 from lm.probing.task import ProbeTask, with_parts
 from lm.probing.vectors import CLASS_SCORES
 from pipelines.store.stage import StageRun, labels_of, stage

@@ -8,13 +8,17 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Literal
 
-from lm.lm_options import LOOK_AHEAD, BatchConfig, GPTConfig
+from lm.code_model import LOOK_AHEAD
+from lm.gpt import GPTConfig
+from lm.tokens import BatchConfig
+from tokenizer.augmentations import SoundChanges, ViewsConfig
 from tokenizer.code_decoder import DecoderConfig, dilations_within
 from tokenizer.codes import PitchFormat
 from tokenizer.frame_sample import VectorSource
-from tokenizer.tokenizer_config import TokenizerConfig
-from tokenizer.tokenizer_options import MOST_RATES, PitchConfig, SoundChanges, TokenizerSizes, ViewsConfig
-from vocoder.vocoder_options import CropsConfig, EngineChoice, SoundOptions, WaveNetConfig
+from tokenizer.rates_tokenizer import MOST_RATES
+from tokenizer.tokenizer_config import TokenizerConfig, TokenizerSizes
+from vocoder.crops import CropsConfig
+from vocoder.vocoder_options import EngineChoice, SoundOptions, WaveNetConfig
 from wordless.audio.audio_options import Levelling, SpectrogramConfig
 from wordless.base.arrays import DoubleArray
 from wordless.base.messages import InputError
@@ -92,6 +96,25 @@ class DecoderSettings(TrainingSettings):
 
         reach = max(int(self.look_ahead * codes_per_second + 1e-6), 1)
         return DecoderConfig(channels=self.channels, dilations=dilations_within(reach))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PitchConfig(Options):
+    """Options of the side stream of pitch."""
+
+    # 32 levels had a pitch error of 71 cents on digits, 64 of 53: docs/log.md, "A stream of pitch".
+    levels: int = option(
+        64,
+        "number of codes of the pitch of a voice: no voice, and pitches in equal steps of log-F0; 0: no such stream. "
+        "There is none with tokenizer.rates, with sample rates that resolve no pitch, and of recordings without voices",
+        least=0,
+        most=1024,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        rule = "choose 3 or more, which are no voice and two pitches, or 0 for no stream of pitch"
+        self.refuse_if(0 < self.levels < 3, "levels", rule)
 
 
 @dataclass(frozen=True, kw_only=True)

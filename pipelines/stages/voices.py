@@ -20,12 +20,12 @@ from pipelines.store.store import CachedArtifact
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.tokenizer_config import SavedTokenizer
-from vocoder.crops import Crops, VocoderClips, bands_of, loss
+from vocoder.crops import Crops, CropsConfig, VocoderClips, bands_of, loss
 from vocoder.filters import VoiceHead, fit_head
 from vocoder.frames import log_mel_of
 from vocoder.generation import LoudnessRange
 from vocoder.vocoder import SavedVocoder, Vocoder
-from vocoder.vocoder_options import CropsConfig, WaveNetConfig
+from vocoder.vocoder_options import WaveNetConfig
 from vocoder.wavenet import UNKNOWN_GROUP, Statistics, WaveNet, as_it_is, create_wavenet, transferred
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clips, Split
@@ -111,7 +111,8 @@ def shipped_voice(wanted: WaveNetConfig, audio: SpectrogramConfig, *, shipped: P
         return f"they are for {rates or 'no rate'}, and not for {audio.sample_rate:,}"
     try:
         own, theirs = differences(_other_options(str(folder), wanted, audio))
-        Vocoder.from_pretrained(folder)
+        if not own:  # those of other networks are not read
+            Vocoder.from_pretrained(folder)
     except InputError as error:
         problem = f"{VOICE}={UNIVERSAL}: the start weights in {folder} are damaged ({error})"
         raise InputError(f"{problem}; install Wordless again, or choose {VOICE}=null") from error

@@ -55,6 +55,7 @@ class RunProgress:
     def __init__(self, folder: Path) -> None:
         self._file = folder / PROGRESS
         self._written = 0.0
+        self._reused = dict[str, dict[str, object]]()  # artifacts by key that the file does not have yet
 
     def begin(self, costs: Mapping[str, tuple[int, float]], *, processes: int) -> None:
         """Record the stages that the run needs: the number of artifacts of each, and the expected seconds of one.
@@ -75,22 +76,34 @@ class RunProgress:
     def _lock(self) -> Path:
         return self._file.with_suffix(".lock")
 
+    def write_reused(self) -> None:
+        """Write what was reused since the last write, for other processes that begin to compute."""
+        if self._reused:
+            self._written = time.monotonic()
+            self._change(lambda record: None)
+
     def _change(self, change: Callable[[dict[str, Any]], None]) -> None:
         """Change the record, if there is a whole one, while no other process does."""
         with suppress(OSError), locked(self._lock):
             record = find_object(self._file) or {}
-            if isinstance(record.get("entries"), dict):
+            if isinstance(entries := record.get("entries"), dict):
+                record["entries"] = self._reused | entries
+                self._reused.clear()
                 change(record)
                 write_aside(self._file, json.dumps(record))
 
     def reused(self, stage: str, key: str) -> None:
-        """Record an artifact that costs nothing; one that this run made, for another fold or seed, keeps its cost."""
-        found = {"stage": stage, "share": 1.0, "seconds": 0.0, "reused": True}
-        self._change(lambda record: record["entries"].setdefault(key, found))
+        """Record an artifact that costs nothing; one that this run made, for another fold or seed, keeps its cost.
+
+        Many are found in a moment, so they are written from time to time, and before anything is computed.
+        """
+        self._reused[key] = {"stage": stage, "share": 1.0, "seconds": 0.0, "reused": True}
+        if time.monotonic() - self._written >= SECONDS_BETWEEN_WRITES:
+            self.write_reused()
 
     def advance(self, stage: str, key: str, share: float, seconds: float) -> str:
         """Record the share of an artifact that is done after so many seconds; say from time to time what is left."""
-        if time.monotonic() - self._written >= SECONDS_BETWEEN_WRITES:
+        if self._reused or time.monotonic() - self._written >= SECONDS_BETWEEN_WRITES:
             self._written = time.monotonic()
             self._change(lambda record: _set(record, stage, key, share=share, seconds=seconds))
         forecast = read_forecast(self._file.parent)

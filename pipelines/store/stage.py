@@ -28,6 +28,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial, update_wrapper
 from itertools import chain
 from pathlib import Path
+from string import Formatter
 from threading import Semaphore, Thread
 from types import MappingProxyType, NoneType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
@@ -43,7 +44,7 @@ from wordless.audio.recordings.manifest import Clips, Split
 from wordless.base.coverage import TrainingSound, describe_coverage
 from wordless.base.files import list_hash
 from wordless.base.messages import InputError
-from wordless.base.options import DECIDES, name_in_keys, value_in_keys
+from wordless.base.options import DECIDES, values_in_keys
 from wordless.base.pools import LOCAL, EngineConfig, Pool, in_order, open_pool, open_processes
 from wordless.base.progress import Terminal
 from wordless.base.threads import limited_threads
@@ -125,7 +126,7 @@ class Session:
                 with self.terminal.computing(task.line), self._watched(cache_key), making as place:
                     task.stage.write(StageRun(**{**vars(self), "folder": place, "stage": cache_key.stage}), task.given)
         self.gang.barrier()
-        return self.store.artifact(cache_key, reused=found)
+        return artifact or self.store.artifact(cache_key, reused=found)
 
     def _note_reused(self, cache_key: CacheKey) -> None:
         if self.progress is not None and self.gang.rank == 0:
@@ -255,7 +256,8 @@ LONG = 100  # values of a list or mapping that a record of an artifact shows; of
 
 def labels_of(clips: Clips) -> list[object]:
     """Return what tables say of clips, as the key of a stage that reads this and not their sound."""
-    return [[clip.name, clip.split, clip.label, clip.group, clip.fold] for clip in clips.clips]
+    rows = zip(clips.names, *(clips.frame[name].tolist() for name in ("split", "label", "group", "fold")), strict=True)
+    return [*map(list, rows)]
 
 
 _PLAIN = frozenset((NoneType, bool, int, float, str))  # types of values that are their own key
@@ -298,6 +300,7 @@ class Stage(Generic[P]):
         update_wrapper(self, make)
         self._function, self._signature, self._name, self._version = make, inspect.signature(make), name, version
         self._title, self._splits, self._keys, self._formerly = title, splits, keys, formerly
+        self._in_title = {str(of).partition(".")[0] for _, of, _, _ in Formatter().parse(title) if of}
         self.together = together
 
     def __reduce__(self) -> str:
@@ -329,7 +332,7 @@ class Stage(Generic[P]):
             stage=self,
             given=given,
             cache_key=CacheKey(name, self._version, arguments),
-            title=self._title.format_map({each: _shown(value) for each, value in given.items()}),
+            title=self._title.format_map({each: _shown(given[each]) for each in self._in_title}),
             read=frozenset(read),
             threads=threads,
             training=session.training.format(stage=name),
@@ -406,7 +409,14 @@ def argument_key(value: object, read: set[str]) -> object:
             }
             return named if len(named) <= LONG else list_hash(sorted(named.items()))
         case list() | tuple():
-            keys = [each if type(each) in _PLAIN else argument_key(each, read) for each in value]
+            # rows of plain values, too
+            keys = [
+                each
+                if type(each) in _PLAIN
+                or (type(each) is list and len(each) <= LONG and _PLAIN.issuperset(map(type, each)))
+                else argument_key(each, read)
+                for each in value
+            ]
             return keys if len(keys) <= LONG else list_hash(keys)
     if (key := getattr(value, "key", None)) is not None:
         return argument_key(key, read)
@@ -419,16 +429,14 @@ def argument_key(value: object, read: set[str]) -> object:
     if getattr(value, "follows", False):
         raise ValueError("a key needs the number of steps: call `followed` on the training's options first")
     keyless: Mapping[str, object] = getattr(value, "keyless", {})
-    kept = (each for each in fields(value) if each.metadata.get(DECIDES, True) and each.name not in left_out)
-    decide = {of: getattr(value, of.name) for of in kept}
-    return argument_key(
-        {
-            name_in_keys(of): value_in_keys(of, own)
-            for of, own in decide.items()
-            if of.name not in keyless or own != keyless[of.name]
-        },
-        read,
-    )
+    decide = [
+        each
+        for each in fields(value)
+        if each.metadata.get(DECIDES, True)
+        and each.name not in left_out
+        and (each.name not in keyless or getattr(value, each.name) != keyless[each.name])
+    ]
+    return argument_key(values_in_keys(value, decide), read)
 
 
 class TaskGraph:

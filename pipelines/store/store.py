@@ -36,7 +36,7 @@ from wordless.base.files import (
     write_aside,
 )
 from wordless.base.messages import InputError
-from wordless.base.options import Options, name_in_keys, option, value_in_keys
+from wordless.base.options import Options, option, values_in_keys
 from wordless.base.versions import library_versions
 
 if TYPE_CHECKING:
@@ -68,9 +68,14 @@ class CacheKey:
     arguments: Mapping[str, object]  # in JSON, by name; of artifacts their keys
 
     @property
+    def record(self) -> dict[str, object]:
+        """The fields by name."""
+        return {"stage": self.stage, "version": self.version, "arguments": self.arguments}
+
+    @cached_property
     def digest(self) -> str:
         """Hash of the fields, 16 hexadecimal digits."""
-        return hashlib.sha256(json.dumps(vars(self), sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(self.record, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,13 +123,12 @@ class CachedArtifact:
 def some_options(config: "DataclassInstance", *names: str) -> dict[str, object]:
     """Return some options of a config by their names in keys, for a stage that reads only these."""
     known = {each.name: each for each in fields(config)}
-    return {name_in_keys(known[name]): value_in_keys(known[name], getattr(config, name)) for name in names}
+    return values_in_keys(config, [known[name] for name in names])
 
 
 def other_options(config: "DataclassInstance", *names: str) -> dict[str, object]:
     """Return all options of a config by their names in keys but some, which do not decide the result of a stage."""
-    chosen = [each for each in fields(config) if each.name not in names]
-    return {name_in_keys(each): value_in_keys(each, getattr(config, each.name)) for each in chosen}
+    return values_in_keys(config, [each for each in fields(config) if each.name not in names])
 
 
 @dataclass(frozen=True)
@@ -167,14 +171,14 @@ class Store:
             return None
         recorded: dict[str, Any] = find_object(folder / ENTRY) or {}
         timings = find_object(folder / TIMINGS) or {}
-        if fault := next(_faults(folder, recorded, timings), ""):
+        stamps = _stamps(folder, recorded)
+        if fault := next(_faults(folder, recorded, timings, stamps), ""):
             raise InputError(f"{fault} since the {cache_key.stage} stage wrote it: delete {folder} and run again")
         libraries, current = recorded["libraries"], library_versions()
         if libraries != current:
             others = [f"{name} {version}" for name, version in libraries.items() if current.get(name) != version]
             remedy = "delete it to make it again with what is installed now"
             warnings.warn(f"{folder} was made with {', '.join(others) or 'fewer libraries'}; {remedy}", stacklevel=2)
-        stamps = {name: file_stamp(folder / name) for name in recorded["files"]}
         if not timings:
             warnings.warn(
                 f"{folder / TIMINGS} was missing or damaged: what the artifact cost counts as 0", stacklevel=2
@@ -184,7 +188,7 @@ class Store:
                 write_json(folder / TIMINGS, {**_costs(timings), "files": stamps})
             os.utime(folder / TIMINGS)  # the time of the last use
         shutil.rmtree(checkpoints_of(folder), ignore_errors=True)  # left by a run that was killed after the rename
-        return self.artifact(cache_key, reused=True)
+        return CachedArtifact(stage=cache_key.stage, key=cache_key.digest, place=folder, reused=True)
 
     @contextmanager
     def making(self, cache_key: CacheKey) -> Iterator[Path]:
@@ -200,7 +204,7 @@ class Store:
             yield partial
         names = sorted(str(path.relative_to(partial)) for path in partial.rglob("*") if path.is_file())
         hashes, stamps = ({name: of(partial / name) for name in names} for of in (file_hash, file_stamp))
-        write_json(partial / ENTRY, {**vars(cache_key), "libraries": library_versions(), "files": hashes})
+        write_json(partial / ENTRY, {**cache_key.record, "libraries": library_versions(), "files": hashes})
         write_json(partial / TIMINGS, {**costs, "files": stamps})
         move_folder(partial, self.folder(cache_key))
         flush_folder(self.folder(cache_key).parent)
@@ -245,10 +249,20 @@ def checkpoints_of(folder: Path) -> Path:
 
 def faults(folder: Path) -> Iterator[str]:
     """List the damage of an artifact; files of the same stamp are not hashed."""
-    yield from _faults(folder, find_object(folder / ENTRY) or {}, find_object(folder / TIMINGS) or {})
+    recorded = find_object(folder / ENTRY) or {}
+    yield from _faults(folder, recorded, find_object(folder / TIMINGS) or {}, _stamps(folder, recorded))
 
 
-def _faults(folder: Path, recorded: Mapping[str, Any], timings: Mapping[str, object]) -> Iterator[str]:
+def _stamps(folder: Path, recorded: Mapping[str, object]) -> dict[str, list[int]]:
+    """Return the stamps of those files of an artifact that are there."""
+    files = recorded.get("files")
+    names = files if isinstance(files, dict) else {}
+    return {name: file_stamp(folder / name) for name in names if (folder / name).is_file()}
+
+
+def _faults(
+    folder: Path, recorded: Mapping[str, Any], timings: Mapping[str, object], stamps: Mapping[str, list[int]]
+) -> Iterator[str]:
     decides = {name: recorded.get(name) for name in ("stage", "version", "arguments")}
     files = recorded.get("files")
     if not (folder / ENTRY).is_file():
@@ -261,12 +275,12 @@ def _faults(folder: Path, recorded: Mapping[str, Any], timings: Mapping[str, obj
     ):
         yield f"{folder / ENTRY} has changed"
     else:
-        stamps = timings.get("files")
-        known = stamps if isinstance(stamps, dict) else {}
+        before = timings.get("files")
+        known = before if isinstance(before, dict) else {}
         for name, wanted in files.items():
-            if not (folder / name).is_file():
+            if name not in stamps:
                 yield f"{folder / name} is missing"
-            elif known.get(name) != file_stamp(folder / name) and file_hash(folder / name) != wanted:
+            elif known.get(name) != stamps[name] and file_hash(folder / name) != wanted:
                 yield f"{folder / name} has changed"
 
 

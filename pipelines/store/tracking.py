@@ -83,7 +83,7 @@ def log_to_tensorboard(run: TrackedRun, outcome: _Outcome) -> bool:
     from torch.utils.tensorboard import SummaryWriter  # slow to import
 
     remove(run.folder / EVENTS / _RUN)
-    rows = "\n".join(f"| {name} | {value:.6g} |" for name, value in outcome.figures.items())
+    rows = "\n".join([f"| {name} | {value:.6g} |" for name, value in outcome.figures.items()])
     commit = f", commit {run.commit}" if run.commit else ""
     with SummaryWriter(str(run.folder / EVENTS / _RUN)) as writer:  # type: ignore[no-untyped-call]  # torch's own
         writer.add_text("run", f"`{run.command}`\n\nWordless {run.version}{commit}\n\nfolder {run.folder.absolute()}")

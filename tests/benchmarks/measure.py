@@ -21,10 +21,10 @@ import torch
 from pipelines.stages.voices import SHIPPED
 from pipelines.store.store import peak_memory
 from tests.benchmarks.default_tokenizer import random_tokenizer
+from tokenizer.autoencoder import AutoencoderConfig
 from tokenizer.codes import Codes
 from tokenizer.kmeans import fit_codebook
 from tokenizer.tokenizer import Tokenizer
-from tokenizer.tokenizer_options import AutoencoderConfig
 from vocoder.generation import GenerationInput, generate
 from vocoder.kinds import GRIFFIN_LIM
 from vocoder.synthesis import create_synthesis

@@ -35,22 +35,20 @@ from lm.backbones.convolutional import (
     validation_pairs,
     view_pairs,
 )
-from lm.gpt import create_gpt
+from lm.gpt import GPTConfig, create_gpt
 from lm.layer_reader import states_of
-from lm.lm_options import POOLINGS, BatchConfig, GPTConfig
-from lm.probing.vectors import pool_states
-from lm.tokens import CodeBatch, CodeSequences, TrainingBatches, Vocabulary
+from lm.probing.vectors import POOLINGS, pool_states
+from lm.tokens import BatchConfig, CodeBatch, CodeSequences, TrainingBatches, Vocabulary
 from lm.tokens import loss as code_loss
 from tests.benchmarks.default_tokenizer import random_tokenizer
 from tests.wordless.training.fitting import fit_silently
-from tokenizer.autoencoder import Autoencoder
+from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
 from tokenizer.autoencoder_training import PatchBatch, PatchBatches, reconstruction_loss
 from tokenizer.tokenizer import Tokenizer
-from tokenizer.tokenizer_options import AutoencoderConfig
-from vocoder.crops import Crops, SampleClips, VocoderClips
+from vocoder.crops import Crops, CropsConfig, SampleClips, VocoderClips
 from vocoder.crops import loss as level_loss
 from vocoder.engines import create_streams
-from vocoder.vocoder_options import CropsConfig, Sampling, WaveNetConfig
+from vocoder.vocoder_options import Sampling, WaveNetConfig
 from vocoder.wavenet import WaveNet, create_wavenet, draw_levels
 from wordless.training import FitConfig
 from wordless.training.fit import B, Batches, LossFunction, autocast, chosen_loss

@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 import torch
 
-from lm.lm_options import Interleaving
+from lm.gpt import Interleaving
 from lm.model import LanguageModel
 from lm.rates import RatesModel, Upsampler
 from tests.lm.tiny import TINY, codes_format, rates_format

@@ -11,10 +11,9 @@ from hypothesis.extra.numpy import arrays
 from torch.nn.functional import one_hot
 
 from lm.code_model import layer_features, states_over_time
-from lm.gpt import CachedGPT, create_gpt, draw_codes, probabilities
-from lm.lm_options import POOLINGS, CodeSampling, Pooling, States, VectorConfig
+from lm.gpt import CachedGPT, CodeSampling, create_gpt, draw_codes, probabilities
 from lm.model import LanguageModel
-from lm.probing.vectors import ALL_POOLINGS, pool
+from lm.probing.vectors import ALL_POOLINGS, POOLINGS, Pooling, States, VectorConfig, pool
 from lm.tokens import Vocabulary
 from tests.lm.reference import inner_activations
 from tests.lm.tiny import TINY, codes_format, random_codes, random_rates, rates_format

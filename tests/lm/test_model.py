@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lm.code_model import layer_features
+from lm.gpt import CodeSampling, GPTConfig
 from lm.language_tests import score
-from lm.lm_options import BatchConfig, CodeSampling, GPTConfig
 from lm.model import LanguageModel
 from lm.pitch import PitchHead, WithStreams, fit_pitch, pitch_errors
 from lm.rates import RatesModel
-from lm.tokens import UNCOUNTED, CodeSequences, TrainingBatches, window_start, windows
+from lm.tokens import UNCOUNTED, BatchConfig, CodeSequences, TrainingBatches, window_start, windows
 from tests.lm.tiny import TINY, codes_format, random_codes, random_rates
 from tests.threads import require_alike
 from tokenizer.codes import Codes, LevelFormat, PitchFormat, join_codes, join_rates

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from lm.lm_options import CodeSampling
+from lm.gpt import CodeSampling
 from lm.model import LanguageModel
 from lm.pitch import WithStreams
 from lm.rates import RatesModel

@@ -8,9 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lm.lm_options import BatchConfig
 from lm.rates import CoarserRate, ConditionEmbedding, Conditions
-from lm.tokens import UNCOUNTED, CodeBatch, CodeSequences, TrainingBatches, Vocabulary, validation_batches
+from lm.tokens import UNCOUNTED, BatchConfig, CodeBatch, CodeSequences, TrainingBatches, Vocabulary, validation_batches
 from tests.lm.tiny import random_codes, rates_format
 from wordless.base.arrays import IntArray
 from wordless.base.messages import InputError

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lm.lm_options import GPTConfig
+from lm.gpt import GPTConfig
 from tokenizer.codes import Codes, CodesFormat, join_rates
 
 TINY = GPTConfig(model_dim=16, layers=2, heads=2, ffn_dim=32, context=25, dropout=0.0, init_std=0.3)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lm.lm_options import ProbeConfig
+from lm.probing.probe_options import ProbeConfig
 from pipelines.pages.report import write_report
 from pipelines.results.probes import Probes
 from pipelines.results.run_record import Comparison, Row, read_results

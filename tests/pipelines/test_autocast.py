@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import wordless
-from lm.lm_options import CodeSampling
+from lm.gpt import CodeSampling
 from tests.pipelines.tiny import AUDIO, save_rates_run, sweep
 from vocoder.unlearned import griffin_lim, noise
 from wordless.base.devices import exact

@@ -20,7 +20,7 @@ from pipelines.jobs.embedding import probe_run
 from pipelines.plugins.demo import DemoConfig, demo
 from pipelines.probe_run import probe
 from pipelines.stages.codebooks import PITCHES, frame_sample, pitches, sample_statistics
-from pipelines.stages.stage_options import TokenizerSettings
+from pipelines.stages.stage_options import PitchConfig, TokenizerSettings
 from pipelines.store.store import CachedArtifact
 from tests.calling import decode, embed, encode, find, generate, options_of, score
 from tests.pipelines.conftest import FinishedRun
@@ -30,7 +30,6 @@ from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from tokenizer.codes import PitchFormat
 from tokenizer.parquet import CodedClip, read_codes, write_shard
 from tokenizer.tokenizer import Tokenizer
-from tokenizer.tokenizer_options import PitchConfig
 from vocoder.kinds import GRIFFIN_LIM
 from vocoder.synthesis import create_synthesis
 from vocoder.vocoder import Vocoder

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lm.lm_options import ProbeConfig
 from lm.probing.intervals import over_groups, share_interval
+from lm.probing.probe_options import ProbeConfig
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.results.probes import Probed, Probes
 from pipelines.results.run_record import Comparison, Row

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lm.lm_options import GPTConfig
+from lm.gpt import GPTConfig
 from pipelines.stages.features import CodedViews, UntrainedGPT, gpt_features
 from pipelines.store.stored_features import FEATURES
 from tests.pipelines.conftest import FinishedRun

@@ -29,8 +29,8 @@ from tests.pipelines.tiny import (
     write_clip,
 )
 from tests.pipelines.tiny_chain import composed
+from tokenizer.augmentations import ViewsConfig
 from tokenizer.parquet import CodedClip, read_codes
-from tokenizer.tokenizer_options import ViewsConfig
 from wordless.audio.recordings.corpus_config import CorpusConfig
 from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.recordings.manifest import Clips, read_manifest, write_manifest

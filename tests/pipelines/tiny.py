@@ -10,8 +10,9 @@ import numpy as np
 import soundfile
 import torch
 
-from lm.lm_options import VECTORS, GPTConfig, VectorConfig
+from lm.gpt import GPTConfig
 from lm.model import LanguageModel
+from lm.probing.vectors import VECTORS, VectorConfig
 from lm.rates import RatesModel
 from pipelines.jobs.clips_of_run import find_corpus, read_corpus
 from pipelines.settings.run_settings import CorpusCommand
@@ -20,13 +21,12 @@ from pipelines.stages.listening import Playback, choose_clips
 from pipelines.stages.stage_options import ListeningConfig
 from pipelines.store.stage import Session
 from pipelines.store.store import CachedArtifact, Store, StoreConfig
-from tokenizer.autoencoder import Autoencoder
+from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
 from tokenizer.rates_tokenizer import RatesTokenizer
 from tokenizer.tokenizer import Tokenizer
-from tokenizer.tokenizer_config import TokenizerConfig
-from tokenizer.tokenizer_options import AutoencoderConfig, PatchConfig
+from tokenizer.tokenizer_config import PatchConfig, TokenizerConfig
 from vocoder.vocoder import Vocoder
 from vocoder.vocoder_options import WaveNetConfig
 from vocoder.wavenet import WaveNet

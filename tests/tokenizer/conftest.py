@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
-from tokenizer.autoencoder import Autoencoder
+from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
 from tokenizer.autoencoder_training import PatchBatches, normalised_patches, reconstruction_loss
 from tokenizer.codes import PitchFormat
 from tokenizer.frame_sample import draw_sample
@@ -18,8 +18,7 @@ from tokenizer.patch_tokenizer import PATCHES_PER_BLOCK
 from tokenizer.rates_tokenizer import RatesTokenizer
 from tokenizer.speech_layer import ChosenLayer, SpeechTokenizer
 from tokenizer.tokenizer import Tokenizer
-from tokenizer.tokenizer_config import TokenizerConfig
-from tokenizer.tokenizer_options import AutoencoderConfig, PatchConfig
+from tokenizer.tokenizer_config import PatchConfig, TokenizerConfig
 from wordless.audio.audio_options import Levelling, SpectrogramConfig
 from wordless.audio.spectrogram import LogMel
 from wordless.base.arrays import FloatArray

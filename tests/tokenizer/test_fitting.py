@@ -20,7 +20,8 @@ from pipelines.plugins.codes.code_table import CodeTable, chance, information, l
 from tests.reference import gain_of_patches, nearest_by_distance, nearest_patches
 from tests.tokenizer.conftest import RATE, fitted, like, sound
 from tests.tokenizer.test_codes import FORMAT
-from tokenizer.autoencoder import Autoencoder
+from tokenizer.augmentations import SoundChanges
+from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
 from tokenizer.autoencoder_training import PatchBatches, normalised_patches
 from tokenizer.codes import Codes
 from tokenizer.frame_sample import LogMelReader, Reservoir, draw_sample, read_log_mel
@@ -29,7 +30,7 @@ from tokenizer.health import collapse, frequencies_of_codes, measure_variation, 
 from tokenizer.kmeans import by_loudness, fit_codebook, nearest, write_bottlenecks
 from tokenizer.patches import from_patches, to_patches
 from tokenizer.tokenizer import Tokenizer
-from tokenizer.tokenizer_options import AutoencoderConfig, PatchConfig, SoundChanges
+from tokenizer.tokenizer_config import PatchConfig
 from wordless.audio.audio_options import Levelling, SpectrogramConfig
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import mel_power

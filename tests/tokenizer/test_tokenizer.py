@@ -19,21 +19,15 @@ from tests.pipelines.tiny import AUDIO, sweep, tiny_tokenizer
 from tests.reference import decode_whole, encode_whole, levelled
 from tests.threads import require_alike
 from tests.tokenizer.conftest import LONG, RATE, change_config, like, sound
-from tokenizer.autoencoder import Autoencoder
+from tokenizer.augmentations import InputAugmentationConfig, SoundChanges, ViewsConfig
+from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
 from tokenizer.codes import Codes, CodesFormat, join_rates
 from tokenizer.encoder import Encoder, encode, pictures
 from tokenizer.health import measure_fidelity
 from tokenizer.patch_tokenizer import PATCHES_PER_BLOCK
 from tokenizer.rates_tokenizer import RatesTokenizer
 from tokenizer.tokenizer import Tokenizer
-from tokenizer.tokenizer_config import TokenizerConfig, fingerprint, front_end_fingerprint
-from tokenizer.tokenizer_options import (
-    AutoencoderConfig,
-    InputAugmentationConfig,
-    PatchConfig,
-    SoundChanges,
-    ViewsConfig,
-)
+from tokenizer.tokenizer_config import PatchConfig, TokenizerConfig, fingerprint, front_end_fingerprint
 from wordless.audio.audio_options import MeanRemoval, SpectrogramConfig
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip

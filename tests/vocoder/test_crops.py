@@ -19,9 +19,9 @@ from tests.vocoder.sounds import (
     tiny_config,
     vocoder_clips,
 )
-from vocoder.crops import NOT_COUNTED, Crops, VocoderClips, loss
+from vocoder.crops import NOT_COUNTED, Crops, CropsConfig, VocoderClips, loss
 from vocoder.frames import code_frames, mean_level
-from vocoder.vocoder_options import PITCH_INPUTS, CropsConfig
+from vocoder.vocoder_options import PITCH_INPUTS
 from vocoder.wavenet import create_wavenet, mu_law_encode, silence
 from wordless.base.coverage import TrainingSound
 from wordless.base.messages import InputError

@@ -22,7 +22,7 @@ from tests.vocoder.sounds import (
     with_pitch,
 )
 from tokenizer.codes import CodeDecoder
-from vocoder.crops import FADES, Crops, VocoderClips, fades, whispered
+from vocoder.crops import FADES, Crops, CropsConfig, VocoderClips, fades, whispered
 from vocoder.frames import (
     LOW_BAND,
     HarmonicVoice,
@@ -38,7 +38,7 @@ from vocoder.frames import (
 )
 from vocoder.generation import CHUNK_FRAMES, GenerationInput, generate
 from vocoder.measures import periodicity
-from vocoder.vocoder_options import PITCH_INPUTS, TAPS, CropsConfig, Sampling, WaveNetConfig
+from vocoder.vocoder_options import PITCH_INPUTS, TAPS, Sampling, WaveNetConfig
 from vocoder.wavenet import mu_law_decode, silence
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel

@@ -11,7 +11,7 @@ from tests.reference import griffin_lim_of_the_whole, noise_vocoded_as_a_whole
 from tests.tokenizer.conftest import fitted
 from tests.vocoder.sounds import MEAN, PATCH_FRAMES, SCALE, SPECTROGRAM, Table, in_context, random_table, recordings
 from tokenizer.codes import CodeDecoder, Codes
-from tokenizer.tokenizer_options import PatchConfig
+from tokenizer.tokenizer_config import PatchConfig
 from vocoder import unlearned
 from vocoder.frames import log_mel_of
 from vocoder.kinds import Stream

@@ -18,7 +18,7 @@ from tests.tokenizer.conftest import RATE, fitted, like, sound
 from tokenizer.code_decoder import SIDE_INPUTS
 from tokenizer.codes import Codes, PitchFormat
 from tokenizer.tokenizer import Tokenizer
-from tokenizer.tokenizer_options import PatchConfig
+from tokenizer.tokenizer_config import PatchConfig
 from wordless.base.messages import InputError
 
 NAMES = ("codes", "values", "tokens")  # of parameters that hold numbers of codes

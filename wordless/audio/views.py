@@ -1,7 +1,7 @@
 """Views: a clip and a change of its sound.
 
 A view is the clip at another speed, with other formants, noise, another begin, or another dynamic range, or as another
-microphone or room makes it sound. The lists of views of an option are made here and by `tokenizer.tokenizer_options`:
+microphone or room makes it sound. The lists of views of an option are made here and by `tokenizer.augmentations`:
 
 - ``tokenizer.views``: one view of each training clip, which the autoencoder reads in the place of the clip.
 - ``lm.views``: copies of training clips, on whose codes the GPT is trained, too.
@@ -22,6 +22,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from itertools import repeat
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
@@ -370,7 +371,7 @@ LEARNED_SEED = 3  # second word of the seeds of these ratios
 def compared_clips(manifest: Clips, noises: Sequence[Noise] = ()) -> list[tuple[Clip, Noise | None]]:
     """Return all clips, then the test clips with each noise, or the training clips with the noise to learn from."""
     noisy = [(clip, noise) for noise in noises for clip in manifest.of("train" if noise == LEARNED else "test")]
-    return [*((clip, None) for clip in manifest.clips), *noisy]
+    return [*zip(manifest.clips, repeat(None)), *noisy]
 
 
 def compared_views(

@@ -304,13 +304,20 @@ def flush_folder(folder: Path) -> None:
 
 def copy_file(source: Path, target: Path) -> None:
     """Write a copy of ``source``, whole or not at all. Errors of writing name the target."""
-    with source.open("rb") as file, aside(target) as written, written.open("wb") as copied:
+    with aside(target) as written:
+        _copy(source, written)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as file, target.open("wb") as copied:
         shutil.copyfileobj(file, copied, 1 << 20)
+        copied.flush()
+        os.fsync(copied.fileno())
 
 
 def replace_folder(place: Path, source: Path | None) -> None:
     """Put a copy of the folder ``source`` at ``place``, whole or absent at any moment; None leaves nothing there."""
-    beside, replaced = (place.with_name(f"{place.name}.{word}") for word in ("aside", "replaced"))
+    beside, replaced = [place.with_name(f"{place.name}.{word}") for word in ("aside", "replaced")]
     for left in (beside, replaced):  # by a killed process
         shutil.rmtree(left, ignore_errors=True)
     if source is not None:
@@ -318,8 +325,10 @@ def replace_folder(place: Path, source: Path | None) -> None:
             for folder, _, names in os.walk(source, onerror=_raised, followlinks=True):
                 copy = beside / Path(folder).relative_to(source)
                 copy.mkdir()  # without permissions: the source may be read-only
-                for name in names:
-                    copy_file(Path(folder, name), copy / name)
+                with named_write_errors(copy):
+                    for name in names:
+                        _copy(Path(folder, name), copy / name)
+                flush_folder(copy)
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
             raise

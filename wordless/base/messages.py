@@ -155,8 +155,8 @@ def escape(text: str) -> str:
 
 def escape_line(text: str) -> str:
     """Escape each character that is not printable, line breaks too; a no-break space stays, as terminals print it."""
-    kept = {"\N{NO-BREAK SPACE}", *filter(str.isprintable, text)}
-    return "".join(c if c in kept else c.encode("unicode_escape").decode() for c in text)
+    hidden = [c for c in {*text} if not c.isprintable() and c != "\N{NO-BREAK SPACE}"]
+    return text.translate({ord(c): c.encode("unicode_escape").decode() for c in hidden})
 
 
 def escape_values(content: object) -> object:

@@ -18,7 +18,7 @@ This module imports no heavy library.
 import dataclasses
 import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
@@ -26,7 +26,7 @@ from pathlib import Path
 from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from wordless.base.messages import InputError, OldModelError, listed, suggestion, within, written
+from wordless.base.messages import InputError, OldModelError, listed, suggestion, written
 
 T = TypeVar("T")
 Choices = tuple[object, ...]  # the values that an option takes; (): any of its type and range
@@ -40,6 +40,7 @@ FORMER_VALUES = "former values"  # another one: value of today -> that of versio
 BESIDE = "+"  # between choices of which a value has several
 MOST_INTEGER = 2**63 - 1  # the largest integer of NumPy, PyTorch and C
 MOST_NUMBER = 1e12  # largest float: seconds times samples per second still fits into 64 bits
+_USUAL = (bool, float, str, NoneType)  # types of values that `convert` keeps as they are, in fields of any type
 _WORDS: dict[object, tuple[str, str]] = {  # type -> (its description, an example)
     bool: ("true or false", "true"),
     int: ("a whole number", "256"),
@@ -60,9 +61,6 @@ class Range:
     most: float = math.inf
     above: float = -math.inf
     below: float = math.inf
-
-    def __contains__(self, value: float) -> bool:
-        return self.least <= value <= self.most and self.above < value < self.below
 
     def __str__(self) -> str:
         if math.isfinite(self.least) and math.isfinite(self.most):
@@ -147,12 +145,17 @@ def name_in_keys(field: dataclasses.Field[Any]) -> str:
     return str(field.metadata.get(FORMERLY) or field.name)
 
 
-def value_in_keys(field: dataclasses.Field[Any], value: object) -> object:
-    """Return the value of a field, or each of several, as keys of the store have it."""
-    former: Mapping[object, str] = field.metadata.get(FORMER_VALUES, {})
-    if isinstance(value, tuple):
-        return tuple(former.get(each, each) for each in value)
-    return former.get(value, value) if isinstance(value, str) else value
+def values_in_keys(config: object, known: Iterable[dataclasses.Field[Any]]) -> dict[str, object]:
+    """Return the values of some fields of a config as keys of the store have them, by their names there."""
+    found = dict[str, object]()
+    for each in known:
+        value, former = getattr(config, each.name), each.metadata.get(FORMER_VALUES)
+        if former and isinstance(value, tuple):
+            value = tuple([former.get(one, one) for one in value])
+        elif former and isinstance(value, str):
+            value = former.get(value, value)
+        found[each.metadata.get(FORMERLY) or each.name] = value
+    return found
 
 
 def value_of_today(field: dataclasses.Field[Any], value: object) -> object:
@@ -184,8 +187,11 @@ class Options:
         choices = field_choices(cast(type, type(self)))
         for field in dataclasses.fields(self):  # type: ignore[arg-type]  # each subclass is a dataclass
             value = getattr(self, field.name)
-            # `tests/test_configs.py` holds that defaults are in their ranges; most values are defaults.
-            if field.name in choices and value is not None and value is not field.default:
+            # `tests/test_configs.py` holds that defaults are in their ranges, and most values are defaults. Options in
+            # this one have checked theirs.
+            if field.name not in choices or value is None or isinstance(value, Options):
+                continue
+            if value is not field.default and value != field.default:
                 require_in_range(field.name, value, field.metadata[METADATA], choices[field.name])
 
     def refuse_if(self, wrong: object, name: str, rule: str) -> None:
@@ -200,15 +206,20 @@ def require_in_range(name: str, value: object, meaning: OptionMetadata, choices:
     if (meaning.filled and not values) or (meaning.distinct and len({*values}) < len(values)):
         rule = f"name one or more{', each once' if meaning.distinct else ''}" if meaning.filled else "name each once"
         raise InputError(option=name, value=value, rule=rule)
+    bounds = meaning.range
     for number in values:
-        if isinstance(number, float | int) and not isinstance(number, bool) and number not in meaning.range:
+        if not isinstance(number, float | int) or isinstance(number, bool):
+            continue
+        if not (bounds.least <= number <= bounds.most and bounds.above < number < bounds.below):
             each = "choose for each " if isinstance(value, tuple) else "choose "
             unit = f" {meaning.unit}" if meaning.unit else ""
-            raise InputError(option=name, value=value, rule=f"{each}{meaning.range}{unit}")
-    joined = [each.split(BESIDE) for each in values] if meaning.joined else []
-    if any(len({*parts}) < len(parts) for parts in joined):
-        raise InputError(option=name, value=value, rule="name each part of a sum once")
-    single = [part for parts in joined for part in parts] if meaning.joined else values
+            raise InputError(option=name, value=value, rule=f"{each}{bounds}{unit}")
+    single: Iterable[object] = values
+    if meaning.joined:
+        joined = [each.split(BESIDE) for each in values]
+        if any(len({*parts}) < len(parts) for parts in joined):
+            raise InputError(option=name, value=value, rule="name each part of a sum once")
+        single = [part for parts in joined for part in parts]
     if choices and (wrong := [each for each in single if each not in choices]):
         raise InputError(option=name, value=value, rule=suggestion(str(wrong[0]), map(str, choices)))
 
@@ -228,10 +239,10 @@ def _choices_of(kind: object) -> Choices:
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Literal:
         return parts
-    others = [each for each in parts if each not in (type(None), Ellipsis)]
+    others = {*parts} - {NoneType, Ellipsis}
     if origin not in (Union, UnionType, tuple) or len(others) != 1:
         return ()
-    return _choices_of(others[0])
+    return _choices_of(others.pop())
 
 
 def build(
@@ -258,9 +269,14 @@ def build(
     if not isinstance(values, Mapping):
         raise InputError(option=name, value=values, rule=f"it must be a group of options: set `{name}`.<option>=...")
     try:
-        fields = {field.name: field for field in dataclasses.fields(cast(Any, cls)) if field.init}
+        fields, moved = dict[str, dataclasses.Field[Any]](), list[dataclasses.Field[Any]]()
+        for field in dataclasses.fields(cast(Any, cls)):
+            if field.init:
+                fields[field.name] = field
+                if FORMERLY in field.metadata:
+                    moved.append(field)
         gone: Mapping[str, object] = getattr(cls, "GONE", {})
-        values = _of_today(values, fields)
+        values = _of_today(values, fields, moved) if moved else values
         for key in values:
             if key in gone:
                 if values[key] != gone[key]:
@@ -273,11 +289,15 @@ def build(
                 raise InputError(f"`{key}` is missing", remedy=f"it has no default: set `{key}`=...")
         types = get_type_hints(cls)
         arguments = {} if default is None else {key: getattr(default, key) for key in fields}
-        for key, value in ((key, value) for key, value in values.items() if key not in gone):
+        for key, value in values.items():
+            if key in gone:
+                continue
             meaning: OptionMetadata | None = fields[key].metadata.get(METADATA)
             if not (variants := meaning and meaning.variants):
-                own = arguments.get(key, fields[key].default)
-                arguments[key] = convert(types[key], value, option=key, default=own)
+                own, kind = arguments.get(key, fields[key].default), type(value)
+                # A default is of the field's type, but for a whole number that stands for a float.
+                usual = kind is type(own) and (kind in _USUAL or kind is types[key]) and value == own
+                arguments[key] = own if usual else convert(types[key], value, option=key, default=own)
                 continue
             if not isinstance(value, Mapping):
                 rule = f"choose `{key}`={next(iter(variants))}, or set its options"
@@ -300,10 +320,14 @@ def _is_required(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _of_today(values: Mapping[str, object], fields: Mapping[str, dataclasses.Field[Any]]) -> Mapping[str, object]:
-    """Give values the names and texts that the fields of a dataclass have today."""
-    former = {old: each for each in fields.values() if (old := each.metadata.get(FORMERLY)) and old not in fields}
-    if not former.keys() & values.keys() and not any(FORMER_VALUES in each.metadata for each in fields.values()):
+def _of_today(
+    values: Mapping[str, object],
+    fields: Mapping[str, dataclasses.Field[Any]],
+    moved: Iterable[dataclasses.Field[Any]],
+) -> Mapping[str, object]:
+    """Give values the names and texts that the fields of a dataclass have today; ``moved`` had others."""
+    former = {old: each for each in moved if (old := each.metadata[FORMERLY]) not in fields}
+    if not former.keys() & values.keys() and not any(each.metadata.get(FORMER_VALUES) for each in moved):
         return values
     found = dict[str, object]()
     for key, value in values.items():
@@ -319,6 +343,8 @@ def convert(kind: Any, value: object, *, option: str, default: object = None) ->
     """Convert a value to the annotated type ``kind``; what a dataclass lacks is that of the ``default``."""
     if type(value) is int and abs(value) > MOST_INTEGER:
         raise InputError(option=option, value=value, rule=f"it must lie within 64 bits: ±{MOST_INTEGER}")
+    if type(value) is kind and kind in (bool, int, str):
+        return value
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Literal:
         return match_choice(parts, value, option=option)
@@ -331,7 +357,7 @@ def convert(kind: Any, value: object, *, option: str, default: object = None) ->
         if len(kinds) != len(value):
             raise InputError(option=option, value=value, rule=f"it has {len(value)} values, and takes {len(kinds)}")
         pairs = enumerate(zip(kinds, value, strict=True))
-        return tuple(convert(kind, item, option=f"{option}[{place}]") for place, (kind, item) in pairs)
+        return tuple([convert(kind, item, option=f"{option}[{place}]") for place, (kind, item) in pairs])
     if origin in (dict, Mapping):
         if not isinstance(value, Mapping):
             raise InputError(option=option, value=value, rule=f"it must be a group: `{option}`={{name: value}}")
@@ -401,27 +427,33 @@ def describe_type(kind: Any) -> str:
     return _WORDS[kind][0] if kind in _WORDS else str(getattr(kind, "__name__", kind))
 
 
-def updated(config: T, change: Callable[[dataclasses.Field[Any], Any], object], *, name: str = "") -> T:
-    """Copy a dataclass and those in it; ``change(field, value)`` returns the new value, or the same one to keep it.
+def updated(
+    config: T, change: Callable[[dataclasses.Field[Any], Any], object], *, of: Collection[str], name: str = ""
+) -> T:
+    """Copy a dataclass and those in it with other values of the fields whose names are in ``of``.
 
-    ``name`` is the dotted place of the config in the error of a dataclass that refuses its value.
+    ``change(field, value)`` returns the new value, or the same one to keep it. ``name`` is the dotted place of the
+    config in the error of a dataclass that refuses its value.
     """
     changed: dict[str, object] = {}
-    with within(name):
+    try:
         for field in dataclasses.fields(cast(Any, config)):
-            value = getattr(config, field.name)
-            new = change(field, value)
+            value = new = getattr(config, field.name)
+            if field.name in of:
+                new = change(field, value)
             if dataclasses.is_dataclass(new):
-                new = updated(cast(object, new), change, name=field.name)
+                new = updated(cast(object, new), change, of=of, name=field.name)
             elif isinstance(new, Mapping):
-                of = {
-                    key: updated(each, change, name=key) if dataclasses.is_dataclass(each) else each
+                several = {
+                    key: updated(each, change, of=of, name=key) if dataclasses.is_dataclass(each) else each
                     for key, each in new.items()
                 }
-                new = of if any(of[key] is not each for key, each in new.items()) else new
+                new = several if any(several[key] is not each for key, each in new.items()) else new
             if new is not value:
                 changed[field.name] = new
         return cast(T, dataclasses.replace(cast(Any, config), **changed)) if changed else config
+    except InputError as error:
+        raise error.within(name) from error
 
 
 def with_values(config: T, **values: object) -> T:
@@ -431,24 +463,38 @@ def with_values(config: T, **values: object) -> T:
     return cast(T, dataclasses.replace(cast(Any, config), **values))
 
 
-def follow(config: T, **values: object) -> T:
-    """Copy a dataclass in which every field of these names that is no option has the command's value."""
-    return updated(config, lambda of, own: own if METADATA in of.metadata else values.get(of.name, own))
+Meanings = Mapping[str, Mapping[object, object]]  # name of an option -> what some of its values mean here
+
+
+def follow(config: T, meanings: Meanings = MappingProxyType({}), /, **values: object) -> T:
+    """Copy a dataclass in which every field of these names that is no option has the command's value.
+
+    Options that ``meanings`` names have what their values mean.
+    """
+
+    def change(field: dataclasses.Field[Any], own: Any) -> object:
+        if METADATA not in field.metadata:
+            return values.get(field.name, own)
+        return own if field.name not in meanings else meanings[field.name].get(own, own)
+
+    return updated(config, change, of={*values, *meanings})
 
 
 def move_seeds(config: T, by: int, *, name: str) -> T:
     """Copy the dataclass ``config``, ``name`` in messages, with all seeds in it increased by ``by``."""
-    return updated(config, lambda field, value: value + by if field.name == "seed" else value, name=name)
+    return updated(config, lambda _, value: value + by, of=("seed",), name=name)
 
 
-def leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Give dotted name and value of each option in nested mappings; an empty mapping is a value."""
+def leaves(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, object]]:
+    """List dotted name and value of each option in nested mappings; an empty mapping is a value."""
+    found = list[tuple[str, object]]()
     for key, value in values.items():
         name = f"{prefix}.{key}".lstrip(".")
         if isinstance(value, Mapping) and value:
-            yield from leaves(value, name)
+            found += leaves(value, name)
         else:
-            yield name, value
+            found.append((name, value))
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

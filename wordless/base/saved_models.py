@@ -263,8 +263,8 @@ def require_tensors(weights: Path, wanted: Mapping[str, Tensor], *, tied: Collec
     own = {name: (str(each.dtype).removeprefix("torch."), tuple(each.shape)) for name, each in wanted.items()}
     for name in sorted(own.keys() | there.keys()):
         pair = (there.get(name), own.get(name))
-        found, expected = ("nothing" if each is None else f"{each[0]} {[*each[1]]}" for each in pair)
-        if found != expected and not (name in tied and name not in there):
+        if pair[0] != pair[1] and not (name in tied and name not in there):
+            found, expected = ("nothing" if each is None else f"{each[0]} {[*each[1]]}" for each in pair)
             raise InputError(f"{WEIGHTS} has {found} for {name!r}, and the network of {CONFIG} {expected}")
 
 

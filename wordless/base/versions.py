@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-
-_found_version = cache(version)  # each artifact of a store names ten libraries, and each search takes milliseconds
 
 
 def installed_version() -> str:
@@ -14,7 +13,8 @@ def installed_version() -> str:
     return version_of("wordless") or "(not installed)"
 
 
-def library_versions() -> dict[str, str]:
+@cache  # each entry of a store names ten libraries, and each search takes milliseconds
+def library_versions() -> Mapping[str, str]:
     """Return the versions of installed libraries that affect artifacts."""
     names = "torch torchaudio faiss-gpu faiss-cpu fairseq2 scikit-learn numpy soundfile av soxr"
     return {name: version for name in names.split() if (version := version_of(name)) is not None}
@@ -23,5 +23,5 @@ def library_versions() -> dict[str, str]:
 def version_of(distribution: str) -> str | None:
     """Return the installed version, or None."""
     with suppress(PackageNotFoundError):
-        return _found_version(distribution)
+        return version(distribution)
     return None

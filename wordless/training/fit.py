@@ -37,7 +37,7 @@ from torch.nn.parallel import DistributedDataParallel
 from wordless.base.devices import Batch, fast_products, multiplies_bf16
 from wordless.base.files import aside, remove
 from wordless.base.messages import InputError, within
-from wordless.base.options import updated
+from wordless.base.options import Meanings, follow
 from wordless.base.processes import end_with_parent, is_under_torchrun, rank
 from wordless.base.progress import Progress
 from wordless.training import FitConfig, Point, TrainingRecord
@@ -182,10 +182,14 @@ def choose_precision(gang: Gang, *, gpus_only: bool = False) -> Precision:
     return "fp32" if gang.sum([float(not has)])[0] else "bf16"
 
 
+def meanings_on(gang: Gang) -> Meanings:
+    """Return what each choice of a precision means on the gang's devices."""
+    return {"precision": {"auto": choose_precision(gang), "auto_gpu": choose_precision(gang, gpus_only=True)}}
+
+
 def with_precision(settings: T, gang: Gang) -> T:
     """Return a dataclass in which each `FitConfig` has the precision that its choice means on the gang's devices."""
-    meanings = {"auto": choose_precision(gang), "auto_gpu": choose_precision(gang, gpus_only=True)}
-    return updated(settings, lambda of, value: meanings.get(value, value) if of.name == "precision" else value)
+    return follow(settings, meanings_on(gang))
 
 
 def chosen_loss(loss: LossFunction[B], config: FitConfig, device: torch.device) -> LossFunction[B]:

@@ -12,7 +12,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from lm.lm_options import CodeSampling
+from lm.gpt import CodeSampling
 from pipelines.jobs.sound_probe import SoundProbe
 from pipelines.jobs.speaking import ModelsOfRun, sample_name
 from pipelines.pages.charts import BLUE, MUTED, Chart, code_picture, draw_pictures, log_mel_pictures, sheet, styled

@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 from lm.backbones.backbone import BackboneSource
 from lm.backbones.code_gpt import GptBackbone, replace_codes
 from lm.finetuning import HEAD_OPTIONS, ClassificationOptions, HeadOptions
-from lm.lm_options import FigureConfig, ProbeConfig
 from lm.model import LanguageModel
+from lm.probing.probe_options import FigureConfig, ProbeConfig
 from pipelines.backbones.ast_backbone import AstOptions
 from pipelines.backbones.audio_transformer_backbone import AudioTransformerOptions
 from pipelines.backbones.network_options import RUN, BackboneOptions, RunPart

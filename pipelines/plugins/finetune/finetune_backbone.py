@@ -21,9 +21,9 @@ from lm.backbones.clips import StoredClips
 from lm.finetuned import FineTunedModel, create_task, freeze, read_states
 from lm.finetuning import FrozenLayers
 from lm.heads import ClassificationTask, NamedEstimate, PooledTask, PredictionRow, Task
-from lm.lm_options import POOLINGS, VECTORS, ProbeConfig, VectorConfig
 from lm.probing.linear import VERSION
-from lm.probing.vectors import Frames, pool
+from lm.probing.probe_options import ProbeConfig
+from lm.probing.vectors import POOLINGS, VECTORS, Frames, VectorConfig, pool
 from pipelines.backbones.network_options import RANDOM
 from pipelines.backbones.networks import LabelledInputs, LabelTraining, learn_labels, stored_clips
 from pipelines.commandline.command_words import command_line

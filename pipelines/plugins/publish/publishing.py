@@ -12,8 +12,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import get_args
 
-from huggingface_hub import HfApi, ModelCard, ModelCardData
-
 from lm.finetuned import FineTunedModel
 from pipelines.jobs.speaking import ModelsOfRun
 from pipelines.pages.phrasing import draw, methods_table
@@ -78,7 +76,7 @@ def _whole_run(settings: PublishConfig, folder: Path) -> list[str]:
         notices.append(f"the vocoder names the groups of its recordings: {escape(', '.join(models.groups))}")
     if models.probe is not None:
         notices.append(f"the probe names the labels: {escape(', '.join(models.probe.description.classes))}")
-    cards = {part: ModelCard.load(path) for part in parts if (path := folder / part / CARD).is_file()}
+    cards = {part: path for part in parts if (path := folder / part / CARD).is_file()}
     _write_card(
         settings,
         folder,
@@ -106,12 +104,10 @@ def _finetuned(settings: PublishConfig, folder: Path) -> list[str]:
         if path.name in MODEL_FILES:
             (folder / path.name).symlink_to(path.absolute())
     model, table = FineTunedModel.from_pretrained(folder), run / TABLE
-    card = ModelCard.load(folder / CARD)
-    (folder / CARD).unlink()
     _write_card(
         settings,
         folder,
-        {"Model": card},
+        {"Model": folder / CARD},
         models=None,
         rate=model.backbone.reading.sample_rate,
         table=table.read_text(encoding="utf-8").strip() if table.is_file() else "",
@@ -119,8 +115,11 @@ def _finetuned(settings: PublishConfig, folder: Path) -> list[str]:
     return [f"the model names what it predicts: {escape(model.task.summary)}"]
 
 
-def _write_card(settings: PublishConfig, folder: Path, cards: Mapping[str, ModelCard], **values: object) -> None:
-    """Write a model card. The hub reads its first lines: the tags of all ``cards`` of the models, and the licence."""
+def _write_card(settings: PublishConfig, folder: Path, files: Mapping[str, Path], **values: object) -> None:
+    """Write a model card. The hub reads its first lines: the tags of all cards of the models, and the licence."""
+    from huggingface_hub import ModelCard, ModelCardData  # slow to import
+
+    cards = {part: ModelCard.load(path) for part, path in files.items()}
     own = (tag for card in cards.values() for tag in card.data.get("tags") or ())
     tags = dict.fromkeys(["audio", "discrete-units", *own])
     data = ModelCardData(library_name="wordless", tags=[*tags], license=settings.licence)
@@ -130,11 +129,14 @@ def _write_card(settings: PublishConfig, folder: Path, cards: Mapping[str, Model
         parts[part] = re.sub(r"^(?=#)", "##", prose, flags=re.MULTILINE)
     values |= {"repo": settings.repo, "name": settings.repo.partition("/")[2], "front_matter": data.to_yaml()}
     text = draw("publish/model_card.md.jinja", escape=False, parts=parts, **values)
+    (folder / CARD).unlink(missing_ok=True)  # a link to that of a fine-tuned model, which stays as it is
     (folder / CARD).write_text(text, encoding="utf-8")
 
 
 def upload(settings: PublishConfig, folder: Path) -> str:
     """Create the repository if there is none, upload everything in one commit, and return the address of its page."""
+    from huggingface_hub import HfApi  # slow to import
+
     api = HfApi(library_name="wordless")
     with hub_errors(settings.address):
         api.create_repo(settings.repo, private=settings.private, exist_ok=True)

@@ -16,10 +16,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from lm.gpt import CodeSampling
 from lm.language_tests import NGRAMS, distinct_ngrams
-from lm.lm_options import CodeSampling, ProbeConfig
 from lm.model import LanguageModel
 from lm.probing import intervals as intervals
+from lm.probing.probe_options import ProbeConfig
 from pipelines.chain.evaluator import create_evaluator
 from pipelines.chain.trial import Trial, rate_prefix
 from pipelines.pages.charts import Chart, log_mel_pictures, spectrogram_chart

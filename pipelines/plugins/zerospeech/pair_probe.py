@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from lm.lm_options import ProbeConfig
 from lm.probing import intervals
 from lm.probing.probe import outcome, probe_method
+from lm.probing.probe_options import ProbeConfig
 from lm.probing.task import ProbeTask, with_parts
 from pipelines.results.run_record import FoldSeed, Row
 from wordless.base.arrays import DoubleArray, FloatArray

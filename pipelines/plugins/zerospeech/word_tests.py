@@ -24,10 +24,10 @@ import torch
 
 from lm.code_model import layer_features
 from lm.language_tests import Scorer, Unigram, fit_bigram
-from lm.lm_options import VECTORS, ProbeConfig
 from lm.model import LanguageModel
 from lm.probing import intervals as intervals
-from lm.probing.vectors import bags_of_codes
+from lm.probing.probe_options import ProbeConfig
+from lm.probing.vectors import VECTORS, bags_of_codes
 from pipelines.chain.trial import Trial
 from pipelines.plugins.hooks import Hooks
 from pipelines.plugins.zerospeech import ZerospeechConfig

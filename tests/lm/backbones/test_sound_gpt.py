@@ -33,8 +33,9 @@ from lm.backbones.sound_gpt import (
 from lm.tokens import UNCOUNTED, loss
 from tests.threads import require_alike
 from tests.tokenizer.conftest import RATE, fitted, sound, speech_tokenizer
+from tokenizer.codes import Readout
 from tokenizer.tokenizer import Tokenizer
-from tokenizer.tokenizer_options import PatchConfig, Readout
+from tokenizer.tokenizer_config import PatchConfig
 from wordless.audio.audio_options import Levelling, SpectrogramConfig
 from wordless.audio.spectrogram import SAMPLE, LogMel, warp
 from wordless.base.arrays import IntArray

@@ -10,8 +10,8 @@ from sklearn.metrics import mean_absolute_error, r2_score
 from lm.finetuned import create_task
 from lm.finetuning import ClassificationOptions, RegressionOptions, SequenceOptions
 from lm.heads import ClassificationTask, PooledTask, RegressionTask, SequenceTask, beam_search, error_rates
-from lm.lm_options import FigureConfig, ProbeConfig
 from lm.probing.intervals import measure
+from lm.probing.probe_options import FigureConfig, ProbeConfig
 from lm.probing.vectors import pool
 from tests.lm.reference import text_probabilities
 from wordless.base.arrays import FloatArray

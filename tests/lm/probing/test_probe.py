@@ -22,7 +22,6 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from threadpoolctl import threadpool_info
 
 from lm.heads import probe_numbers
-from lm.lm_options import ProbeConfig
 from lm.probing import linear
 from lm.probing.linear import COMPUTES_WITH_TENSORS, LogisticProbe, RidgeProbe, normal_equations, row_space
 from lm.probing.probe import (
@@ -39,6 +38,7 @@ from lm.probing.probe import (
     probe_method,
     scored_method,
 )
+from lm.probing.probe_options import ProbeConfig
 from lm.probing.task import FOLDS, LARGE_FIT, ProbeTask, c_grid, divisions, require_equal_counts, with_parts
 from tests.reference import clipped_features, divided, two_steps, unit
 from wordless.audio.views import LEARNED, Noise

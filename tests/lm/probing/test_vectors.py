@@ -13,11 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from lm.lm_options import PARTS, POOLINGS, Means, Pooling, VectorConfig
 from lm.probing.vectors import (
     ALL_POOLINGS,
+    PARTS,
+    POOLINGS,
     VECTOR_SUFFIXES,
+    Means,
+    Pooling,
     RunningPools,
+    VectorConfig,
     average,
     bags_of_codes,
     pool,

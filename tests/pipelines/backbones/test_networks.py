@@ -25,8 +25,7 @@ from lm.backbones.spectrogram_transformer import (
 from lm.backbones.wav2vec2 import MaskConfig, speech_source
 from lm.finetuned import FineTunedModel
 from lm.finetuning import HeadConfig
-from lm.lm_options import POOLINGS, VectorConfig
-from lm.probing.vectors import pool
+from lm.probing.vectors import POOLINGS, VectorConfig, pool
 from pipelines.backbones.ast_backbone import AstSettings
 from pipelines.backbones.audio_transformer_backbone import AudioTransformerSettings
 from pipelines.backbones.features_of_backbones import random_wav2vec2, simclr, wav2vec2
@@ -51,7 +50,7 @@ from tests.lm.backbones.sounds import SMALL, TARGETS
 from tests.pipelines.tiny import AUDIO, reading_of, silent_session, write_clip
 from tests.pipelines.tiny_chain import composed
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
-from tokenizer.tokenizer_options import InputAugmentationConfig
+from tokenizer.augmentations import InputAugmentationConfig
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.spectrogram import LogMel, frame_statistics
 from wordless.audio.views import View, fixed_augmentations

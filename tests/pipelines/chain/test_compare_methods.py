@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lm.lm_options import POOLINGS
+from lm.probing.vectors import POOLINGS
 from pipelines.chain import method_vectors
 from pipelines.chain.trial import Trial
 from pipelines.methods.method import Method

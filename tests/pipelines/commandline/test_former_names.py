@@ -9,7 +9,8 @@ import yaml
 from hydra import initialize_config_module
 from omegaconf import OmegaConf
 
-from lm.lm_options import ProbeConfig, VectorConfig
+from lm.probing.probe_options import ProbeConfig
+from lm.probing.vectors import VectorConfig
 from pipelines.commandline.command_words import prepare
 from pipelines.commandline.composed_config import resolved
 from pipelines.commandline.former_options import RENAMED, tell_renamed, with_names_of_today

@@ -11,7 +11,7 @@ import soundfile
 import torch
 from matplotlib.figure import Figure
 
-from lm.lm_options import CodeSampling
+from lm.gpt import CodeSampling
 from lm.probing.probe import FittedProbe, ProbeDescription, ProbeNetwork, VectorRecipe
 from lm.probing.vectors import bags_of_codes
 from pipelines.jobs.speaking import ModelsOfRun
@@ -19,9 +19,9 @@ from pipelines.plugins.demo import DemoConfig
 from pipelines.plugins.demo.answers import MISSING_PARTS, Analysis, DemoAnswers, mel_ticks, missing_parts, prompt_of
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import GPT, save_run, save_tokenizer, sweep
+from tokenizer.codes import Readout
 from tokenizer.encoder import soft_codes
 from tokenizer.tokenizer import Tokenizer
-from tokenizer.tokenizer_options import Readout
 from vocoder.kinds import GRIFFIN_LIM, SYNTHESIS_METHODS, WAVENET, SynthesisMethod
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.waveform import Waveform

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lm.lm_options import ProbeConfig
+from lm.probing.probe_options import ProbeConfig
 from pipelines.pages.phrasing import sentences
 from pipelines.results.clip_figures import median
 from pipelines.results.results import gross_pitch_error_clips, listening_record, sound_figures, weak_evaluator

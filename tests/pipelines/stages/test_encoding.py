@@ -14,10 +14,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from lm.code_model import layer_features
-from lm.lm_options import BatchConfig, GPTConfig, VectorConfig
+from lm.gpt import GPTConfig
 from lm.model import LanguageModel
-from lm.probing.vectors import bags_of_codes, pool
-from lm.tokens import CodeSequences, fitting_batches
+from lm.probing.vectors import VectorConfig, bags_of_codes, pool
+from lm.tokens import BatchConfig, CodeSequences, fitting_batches
 from pipelines.jobs.run_rules import run_settings
 from pipelines.stages import features
 from pipelines.stages.codebooks import frame_sample, input_sample
@@ -41,12 +41,12 @@ from tests.pipelines.tiny import (
     write_clip,
 )
 from tests.pipelines.tiny_chain import composed
+from tokenizer.augmentations import SoundChanges
 from tokenizer.codes import Codes, soft_assignments, spacing_of
 from tokenizer.encoder import Encoder, encode, soft_codes
 from tokenizer.parquet import shard_path
-from tokenizer.tokenizer_options import SoundChanges
+from vocoder.crops import CropsConfig
 from vocoder.vocoder import Vocoder
-from vocoder.vocoder_options import CropsConfig
 from wordless.audio.reading import read, read_blocks
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.spectrogram import log_mel_stream, warp

@@ -10,8 +10,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from lm.lm_options import POOLINGS, VECTORS, VectorConfig
-from lm.probing.vectors import pool
+from lm.probing.vectors import POOLINGS, VECTORS, VectorConfig, pool
 from pipelines.stages.features import bottleneck_vectors, frame_features, log_mel_vectors
 from pipelines.store.store import CachedArtifact
 from tests.pipelines.tiny import AUDIO, reading_of, silent_session, sweep, tiny_tokenizer, write_clip

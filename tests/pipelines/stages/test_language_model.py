@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lm.lm_options import BatchConfig, GPTConfig
+from lm.gpt import GPTConfig
+from lm.tokens import BatchConfig
 from pipelines.stages.language_model import batches_notices
 from pipelines.stages.stage_options import LanguageModelSettings
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from lm.lm_options import ProbeConfig
+from lm.probing.probe_options import ProbeConfig
 from lm.probing.task import require_labels
 from pipelines.methods.methods_table import METHODS
 from pipelines.results.probes import Probed, Probes, side_by_side_probes

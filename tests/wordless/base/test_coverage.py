@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from lm.backbones.clips import ClipBatchConfig, ClipViews, LabelledBatches, StoredClips
 from lm.backbones.wav2vec2 import as_read
-from lm.lm_options import BatchConfig
-from lm.tokens import CodeSequences, TrainingBatches, Vocabulary
+from lm.tokens import BatchConfig, CodeSequences, TrainingBatches, Vocabulary
 from tokenizer.autoencoder_training import PatchBatches
 from wordless.base.coverage import Passages, TrainingSound, percent_below_whole
 

@@ -16,15 +16,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from lm.lm_options import BatchConfig
 from lm.model import LanguageModel
-from lm.tokens import CodeSequences, TrainingBatches, validation_batches
+from lm.tokens import BatchConfig, CodeSequences, TrainingBatches, validation_batches
 from lm.tokens import loss as nats
 from tests.lm.tiny import TINY, codes_format, random_codes
 from tests.wordless.training.fitting import fit_silently
-from tokenizer.autoencoder import Autoencoder
+from tokenizer.autoencoder import Autoencoder, AutoencoderConfig
 from tokenizer.autoencoder_training import PatchBatches, reconstruction_loss
-from tokenizer.tokenizer_options import AutoencoderConfig
 from wordless.training import FitConfig, TrainingRecord
 from wordless.training.fit import B, Batches, Gang, LossFunction, open_gang
 

@@ -118,7 +118,7 @@ NEARLY_SILENT = 0.01  # peak of a file whose other sound tracks are decoded, too
 
 def _remembered(*, edges: list[tuple[int, int]], notices: list[str], **fields: Any) -> Measurement:
     """Return a measurement from the lists of the cache."""
-    return Measurement(edges=tuple((first, last) for first, last in edges), notices=tuple(notices), **fields)
+    return Measurement(edges=tuple([(first, last) for first, last in edges]), notices=tuple(notices), **fields)
 
 
 NO_TRACK = ("track", None)  # is not written, as by earlier versions

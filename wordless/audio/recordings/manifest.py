@@ -183,17 +183,25 @@ class Clips:
 
     def __iter__(self) -> Iterator[Clip]:
         """Make the rows, one after the other."""
-        columns = (self.frame[name].tolist() for name in _TYPES)
-        return (Clip(**dict(zip(_TYPES, row, strict=True))) for row in zip(*columns, strict=True))
+        return (Clip(**dict(zip(_TYPES, cells, strict=True))) for cells in self._cells())
+
+    def _cells(self) -> Iterator[tuple[Any, ...]]:
+        return zip(*[self.frame[name].tolist() for name in _TYPES], strict=True)
 
     @cached_property
     def clips(self) -> tuple[Clip, ...]:
         """The rows, made once."""
-        return tuple(self)
+        return tuple([Clip(**dict(zip(_TYPES, cells, strict=True))) for cells in self._cells()])
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The names of the clips."""
+        whole = not self.has_segments and self.frame.begin.isna().all()
+        return self.frame.path.tolist() if whole else [clip.name for clip in self.clips]
 
     def of(self, split: Split) -> tuple[Clip, ...]:
         """Return the clips of one split, in order of path and start."""
-        return tuple(clip for clip in self.clips if clip.split == split)
+        return tuple([clip for clip in self.clips if clip.split == split])
 
     def only(self, *splits: Split) -> "Clips":
         """Return the rows of some splits, one split after the other; the same table each time."""
@@ -209,7 +217,7 @@ class Clips:
     @cached_property
     def key(self) -> str:
         """The SHA-256 of the sound of the clips and of their splits."""
-        return list_hash(clip.key for clip in self.clips)
+        return list_hash([clip.key for clip in self.clips])
 
     def where(self, chosen: Iterable[bool]) -> "Clips":
         """Return the chosen rows."""
@@ -278,7 +286,7 @@ def write_manifest(manifest: Clips, path: Path) -> None:
         return texts
 
     columns = (manifest.frame[name].tolist() for name in there)
-    rows = zip(*columns, (clip.name for clip in manifest.clips), strict=True)
+    rows = zip(*columns, manifest.names, strict=True)
     write_rows(path, names, map(row, rows))
 
 

@@ -1,9 +1,13 @@
-"""Options of the tokenizer."""
+"""Augmented copies of training clips: their options, and what is drawn for each clip.
+
+The autoencoder, networks of log-mel and language models are trained on such copies; `wordless.audio.views` makes their
+sound.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
@@ -11,57 +15,6 @@ from wordless.audio.recordings.manifest import Clip
 from wordless.audio.views import Change, View
 from wordless.base.options import Options, option
 from wordless.base.seeds import named_seed
-
-
-@dataclass(frozen=True, kw_only=True)
-class PatchConfig(Options):
-    """Size of a patch."""
-
-    frames: int = option(2, "frames per patch; 2 frames give 50 codes per second by default", least=1)
-    mels: int | None = option(
-        None,
-        "mel bands per patch, a divisor of audio.n_mels: 40 of 80 give two streams; null: all bands, one stream",
-        least=1,
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class AutoencoderConfig(Options):
-    """Sizes of the encoder and the decoder, which have three fully connected layers each."""
-
-    hidden: int = option(256, "width of both hidden layers", least=1)
-    bottleneck: int = option(64, "width of the bottleneck", least=1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenizerSizes(Options):
-    """Sizes of a tokenizer."""
-
-    patch: PatchConfig = option(PatchConfig(), "the part of the spectrogram that becomes one code")
-    autoencoder: AutoencoderConfig = option(AutoencoderConfig(), "the network whose bottleneck vectors are clustered")
-    # 64 to 1,024 codes are level for probes without noise, and more codes lose more in noise: docs/log.md, "How many
-    # codes?" and "Codes and similarities". Sound gains up to 4,096 (docs/log.md, "What does a bit buy?").
-    codebook_size: int = option(256, "number of codes, which are clusters of k-means", least=2)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PitchConfig(Options):
-    """Options of the side stream of pitch."""
-
-    # 32 levels had a pitch error of 71 cents on digits, 64 of 53: docs/log.md, "A stream of pitch".
-    levels: int = option(
-        64,
-        "number of codes of the pitch of a voice: no voice, and pitches in equal steps of log-F0; 0: no such stream. "
-        "There is none with tokenizer.rates, with sample rates that resolve no pitch, and of recordings without voices",
-        least=0,
-        most=1024,
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        rule = "choose 3 or more, which are no voice and two pitches, or 0 for no stream of pitch"
-        self.refuse_if(0 < self.levels < 3, "levels", rule)
-
 
 MOST_SNR, MOST_TILT, MOST_REVERBERATION = 100.0, 12.0, 2.0  # dB of either sign, dB per octave, seconds
 
@@ -191,9 +144,3 @@ class ViewsConfig(SoundChanges):
             for offset, (speed, formants), decibels in zip(offsets, ratios, ranges, strict=True)
         ]
         return [View(clip, change) for change in (*shifted, *(self.with_sound(each, rng) for each in warped))]
-
-
-# What networks and bags read of the codes of sound: the nearest code, one-hot, which is all that a file of codes holds;
-# or the similarities to all codes of the codebook, continuous numbers which only the tokenizer's bottlenecks give.
-Readout = Literal["codes", "similarities"]
-MOST_RATES = 4  # of a tokenizer
