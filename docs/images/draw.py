@@ -79,14 +79,15 @@ def draw_pictures(run: Path) -> None:
     from selenium.webdriver.support.wait import WebDriverWait
 
     command = [sys.executable, "-m", "pipelines.cli", "demo", f"model={run}", "port=0", "browser=false"]
-    screen = chromium(height=960, width=NARROW, scale=1.5)
+    screen = chromium(height=1200, width=NARROW, scale=1.5)
     with screen as driver, subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         driver.get((run / "report.html").resolve().as_uri())
         time.sleep(SETTLING)
         write(driver.get_screenshot_as_png(), "report")
         assert process.stdout is not None
         driver.get(process.stdout.readline().split()[0])
-        WebDriverWait(driver, 180).until(lambda _: driver.find_elements("css selector", "#drawing svg"))
+        codes = "return document.querySelector('#codes textarea')?.value"  # the last that the page fills in
+        WebDriverWait(driver, 600).until(lambda _: driver.execute_script(codes))
         time.sleep(SETTLING)
         write(driver.get_screenshot_as_png(), "demo")
         process.terminate()
