@@ -1,8 +1,6 @@
 """A fine-tuned model, a backbone with a head: its network and loss, predictions for recordings, and its folder.
 
-`LayerReader` reads the states of all layers of a backbone, fine-tuned or not, for probes. Any process creates or
-loads the network, reads recordings piece by piece, and pools the states of each layer over time, so that memory does
-not grow with the length of a recording. A network does not see the previous piece.
+`lm/layer_reader.py` reads the states of all layers of a backbone, fine-tuned or not, for probes.
 """
 
 import warnings

@@ -1,1 +1,1 @@
-"""Backbones: networks that turn sound into states over time. One file for each, and the table of all."""
+"""Backbones: networks that turn sound into states over time. One file for each; `lm/finetuned.py` has the table."""

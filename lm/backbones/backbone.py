@@ -6,7 +6,7 @@
 
 Each backbone has one file in `lm.backbones`, with a description (`Backbone`), which ``config.json`` of a fine-tuned
 model holds. Its options on the command line stand in `pipelines/backbones`. Heads read the states of the last layer.
-Probes read those of all layers (`lm.finetuned`).
+Probes read those of all layers (`lm.layer_reader`).
 
 State ``s`` reads the inputs ``[s * inputs_per_state, (s + 1) * inputs_per_state + shared_inputs)``::
 

@@ -1,1 +1,1 @@
-"""Backbones in a run and in ``wordless finetune``: a file for the facts of each, and the table of all."""
+"""Backbones in a run and in ``wordless finetune``: a file for each; `pipelines/methods/methods_table.py` lists them."""

@@ -130,6 +130,7 @@ def make_trials(session: Session, trials: Trials, make: Make, *, processes: int,
                 session.terminal.say(f"fold      {fold} held out for test, seed {seed}")
             made[fold, seed] = make(replace(session, place=places[fold, seed]), *trial)
         return first_marked(made)
+    # `run_rules` gives a run on GPUs, or of several processes already, one process here: these compute on the CPU.
     about = {name: getattr(session, name) for name in ("store", "folder", "engine", "shared", "progress")}
     workers = session.workers and (session.workers // processes or 1)  # 0: all of Ray, which shares them itself
     opened = partial(Session, **about, gang=Gang(torch.device("cpu")), workers=workers)
@@ -176,6 +177,7 @@ def make_part(
     trial, stages = Trial.of(session, manifest, settings, unlabelled), settings.stages
     if settings.reads_codes:
         make_codes(trial)
+        # Both trials share the dictionary of artifacts, which this function returns.
         branches = replace(trial, session=replace(session, threads=settings.branch_threads or session.threads))
         train_language(branches)
         if "probe" in stages:

@@ -6,6 +6,7 @@ from traceback import walk_tb
 from wordless.base.files import causes, os_number
 from wordless.base.messages import MOST_CHARACTERS, InputError
 
+# our own top-level packages, and the script of a user
 OURS = frozenset({"wordless", "tokenizer", "lm", "vocoder", "pipelines", "conf", "__main__", "__mp_main__", ""})
 
 

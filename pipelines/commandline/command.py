@@ -365,9 +365,6 @@ def _table(rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
             row = ""
 
 
-# our own top-level packages, and the script of a user
-
-
 def require_driver() -> None:
     """Refuse ``device=cuda`` where no driver of a GPU is installed."""
     with suppress(OSError):

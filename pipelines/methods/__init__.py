@@ -1,1 +1,1 @@
-"""The table of the methods that a comparison has, and pictures of the front ends that they learn."""
+"""The methods that a comparison has: what is known of each, and the table of all."""

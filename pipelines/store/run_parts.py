@@ -14,7 +14,9 @@ from wordless.base.messages import InputError
 from wordless.base.saved_models import CONFIG, fetch, holds_rates, hub_address, is_on_hub
 
 REPORT = "report.html"
-RESULTS = "results.json"  # is written last
+RESULTS = (
+    "results.json"  # is written after models and sounds, and before the pages that show it: a run with it is finished
+)
 FINETUNED = "finetuned"  # folder of the fine-tuned models of a run
 JOB, TABLE = "job.json", "figures.md"  # in the folder of a fine-tuned model: what it is made of, its figures
 # folders, and the stages or methods of `wordless run` that make them

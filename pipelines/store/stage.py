@@ -11,12 +11,13 @@ stage's name, its version, and all arguments:
 
 - plain values, lists, mappings and options are themselves; options that decide no result are left out;
 - an artifact is its key;
-- what has a ``key`` is this key. That of a clip table is its sound, so the stage gets the table without labels;
+- what has a ``key`` is this key. That of a clip table is its sound and splits, so the stage gets no labels;
 - where something else of an argument decides the result, a function says what: ``keys={"clips": labels_of}``.
 
 A stage that is called in a task graph gives its artifact at once, because its key follows from its arguments. The
 artifact is made when somebody opens its folder, or at the end of the graph, where several are made at the same time in
-processes. What travels to a process is the call: a `StageTask` of plain values.
+processes. What travels to a process is the call, a `StageTask`, and nothing of the session: the process has its own.
+`stage` is the outermost decorator of a function, because a process finds the stage by the function's name.
 """
 
 import inspect
@@ -265,7 +266,7 @@ _PLAIN = frozenset((NoneType, bool, int, float, str))  # types of values that ar
 
 @dataclass(frozen=True, kw_only=True)
 class StageTask:
-    """A call of a stage: plain values, which travel to the process that makes its artifact."""
+    """A call of a stage: values that pickle sends to the process that makes its artifact."""
 
     stage: "Stage[Any]"
     given: Mapping[str, object]  # arguments of the stage's function, by name

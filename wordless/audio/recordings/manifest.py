@@ -96,7 +96,7 @@ class Clip:
 
     @property
     def sound(self) -> list[str | int]:
-        """The file and the span: what keys of the store have of a clip, and no labels or groups."""
+        """The file and the span: with the split what keys of the store have of a clip, and no labels or groups."""
         # the number, because a segment has another name than a recording that is trimmed to its span
         segment = [] if self.segment is None else [self.segment]
         channel = [] if self.channel is None else [f"channel {self.channel}"]
