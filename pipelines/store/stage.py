@@ -117,10 +117,12 @@ class Session:
         def waiting(cache_key: CacheKey) -> None:
             self.terminal.say(f"waiting   {title}: another process is making it")
 
-        with self.store.locked(cache_key, waiting) if leader else nullcontext():
+        artifact = self.store.find(cache_key) if leader else None  # most stages of a repeated run need no lock
+        with self.store.locked(cache_key, waiting) if leader and artifact is None else nullcontext():
             if leader:
                 keep_claimed()
-            artifact = self.store.find(cache_key) if leader else None
+                # Again, under the lock: another process may have finished the artifact during the wait.
+                artifact = artifact or self.store.find(cache_key)
             # Rank 0's look at the store decides for all: another run may finish the artifact at any moment.
             found = self.gang.sum([float(artifact is not None)])[0] > 0
             if found and self.graph is None:
@@ -130,7 +132,7 @@ class Session:
                 making = self.store.making(cache_key) if leader else nullcontext(self.store.partial(cache_key))
                 with self.terminal.computing(title), self._watched(cache_key), making as place:
                     make(StageRun(**{**vars(self), "folder": place, "stage": cache_key.stage}))
-        self.gang.barrier()
+        self.gang.barrier()  # after rank 0 has renamed the folder: the others read the artifact from here on
         return artifact or self.store.artifact(cache_key, reused=found)
 
     def _note_reused(self, cache_key: CacheKey) -> None:
@@ -247,6 +249,8 @@ class StageRun(Session):
                 track=track,
                 say=self.terminal.say,
             )
+        # After `fit`, which saves its checkpoint at the last step: a run that is killed here takes no step again, and
+        # writes the same curve.
         if self.gang.rank == 0:
             write_json(self.folder / CURVE, report)
             if sound is not None:
@@ -464,6 +468,8 @@ class TaskGraph:
     def _plan_ahead(self) -> None:
         """Let processes plan the trials that are left, and make what is read on the way."""
         trials, self._trials = self._trials, []
+        # Before this process makes anything: else what each trial reads while it is planned would be made one trial
+        # after the other.
         if self._begin is not None and len(trials) > 1:
             for future in [self._begin(trial, None) for trial in trials]:
                 self.made |= future.result()
