@@ -1,7 +1,8 @@
-"""Make the page docs/listen.md and its sounds from a run: what one can hear before one installs anything.
+r"""Make the page docs/listen.md and its sounds from a run: what one can hear before one installs anything.
 
-    wordless run name=listen
-    wordless run name=early lm.fit.steps=20
+    wordless run name=listen threads=1
+    wordless run name=early threads=1 lm.fit.steps=20 listening.evaluated_clips=2 \
+        "stages=[tokenizer,lm,vocoder,report]"
     python docs/listen.py runs/listen runs/early
 
 Each player is a sound of the run's folder ``listening``, as a small Ogg Vorbis file. Nothing is chosen by hand: the
@@ -33,29 +34,35 @@ TEXT = """# Listen
 
 Sounds of one run, `{command}`, which takes minutes on two cores: {clips:,} recordings, {minutes:.0f} minutes.
 Nobody chose them: they are the first test clips, by voices that no model was trained on.
+Where you see no players, as on GitHub, the captions lead to the sounds.
 
 - *From codes*: the vocoder knows the codes and the pitch, and nothing else. Harmonics and Griffin-Lim need no network.
 - *From the recorded log-mel*: what is lost here is lost in the vocoder, not in codes.
 - *Continued*: a second of the recording, then the GPT goes on alone. At temperature 1 it is bolder than at 0.7.
 
-`python docs/listen.py RUN` makes this page. The voices are synthetic (eSpeak NG); recordings of people are
+`python docs/listen.py RUN EARLY` makes this page. The voices are synthetic (eSpeak NG); recordings of people are
 not passed on with this page.
 """
 BAD = """## A bad continuation
 
-The first recordings again, continued by a GPT that was trained too briefly.
+The first recordings again, continued by a GPT that was trained too briefly:
+
+```
+{command}
+```
 """
 OPEN, CLOSE = '\n<div class="sounds">', "</div>\n"
 
 
 def player(source: Path, target: Path, caption: str) -> str:
-    """Write a sound as Ogg Vorbis, and return the HTML of its player."""
+    """Write a sound as Ogg Vorbis, and return the HTML of its player, with a link for pages that show no players."""
     samples, rate = soundfile.read(source, dtype="float32")
     with soundfile.SoundFile(target, "w", rate, 1, format="OGG", subtype="VORBIS") as file:
         for block in np.array_split(samples, max(len(samples) // rate, 1)):  # libsndfile fails on long blocks of Vorbis
             file.write(block)
     audio = f'<audio controls preload="none" src="sounds/{target.name}"></audio>'
-    return f"<figure>{audio}<figcaption>{caption}</figcaption></figure>"
+    link = f'<a href="sounds/{target.name}">{caption}</a>'
+    return f"<figure>{audio}<figcaption>{link}</figcaption></figure>"
 
 
 def main(run: Path, early: Path | None, page: Path) -> None:
@@ -82,9 +89,12 @@ def main(run: Path, early: Path | None, page: Path) -> None:
         ]
         parts.append(CLOSE)
     if early:
-        parts += [BAD, OPEN.strip()]
-        for source in sorted(early.glob("listening/[0-9]_continuation_0.7_0.wav"))[:2]:
-            parts.append(player(source, sounds / f"early_{source.stem}.ogg", KINDS["continuation_0.7_0"]))
+        results, kind = read_results(early), "continuation_0.7_0"
+        parts += [BAD.format(command=results["provenance"]["command"]), OPEN.strip()]
+        for number, clip in enumerate(results["listening"]["clips"][:2]):
+            if (source := early / f"listening/{number}_{kind}.wav").is_file():
+                caption = f"{clip['label'] or clip['path']}, {KINDS[kind]}"
+                parts.append(player(source, sounds / f"early_{source.stem}.ogg", caption))
         parts.append(CLOSE)
     page.write_text("\n".join(parts), encoding="utf-8")
 

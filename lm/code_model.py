@@ -73,7 +73,7 @@ class LanguageModel(nn.Module):
     rates, and of codes with side streams: they override what is different.
     """
 
-    kinds: ClassVar["Kinds"]  # which `lm.model` sets: a class cannot import its subclasses
+    kinds: ClassVar["LanguageModelKinds"]  # which `lm.model` sets: a class cannot import its subclasses
 
     def __init__(self, gpt: GPT, codes_format: CodesFormat, *, name: str = "the language model") -> None:
         super().__init__()
@@ -603,7 +603,7 @@ class LanguageModel(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kinds:
+class LanguageModelKinds:
     """The models of codes that are not of one rate and of the spectrum alone: subclasses of `LanguageModel`."""
 
     upsampler: type[LanguageModel]  # of the codes of a finer rate, which reads those of coarser rates

@@ -5,6 +5,7 @@ loads the network, reads recordings piece by piece, and pools the states of each
 not grow with the length of a recording. A network does not see the previous piece.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ from wordless.audio.waveform import Waveform
 from wordless.base.arrays import FloatArray
 from wordless.base.devices import copy_to, exact
 from wordless.base.files import replace_folder
-from wordless.base.messages import InputError, counted, escape_markdown
+from wordless.base.messages import InputError, counted, escape_markdown, require
 from wordless.base.options import build, match_choice
 from wordless.base.saved_models import FINE_TUNED, load_network, model_card, model_folder, reading, write_model
 
@@ -105,7 +106,8 @@ def freeze(network: BackboneNetwork, count: FrozenLayers) -> None:
         network.stack[0].requires_grad_(False)
     elif count > layers:
         raise InputError(
-            f"backbone.frozen_layers is {count}, and it has {counted(layers, 'layer')}; choose 0 to {layers}, or all"
+            f"backbone.frozen_layers is {count}, and the backbone has {counted(layers, 'layer')}; choose 0 to "
+            f"{layers}, or all"
         )
     elif count:
         for layer in network.stack[: 1 + count]:
@@ -127,12 +129,11 @@ def task_loss(model: nn.Module, batch: LabelledBatch, *, task: Task) -> tuple[Te
 
 
 _USE = """
-from pathlib import Path
-from wordless.audio.reading import read
+import wordless
 from lm.finetuned import FineTunedModel
 
 model = FineTunedModel.from_pretrained("path/of/this/folder")
-rows = model.predict([read(Path("a.wav"), {rate})])  # a row of a table for each sound
+rows = model.predict([wordless.read("a.wav", {rate})])  # a row of a table for each sound
 """
 _NOTE = (
     "`wordless predict model=FOLDER input=RECORDINGS output=table.tsv` writes the table for a folder of recordings. "
@@ -172,14 +173,30 @@ class FineTunedModel:
         self.background: str | None = None  # label of parts that nobody annotated, which are no events
         self.folder: Path | None = None  # that the model was loaded from; it holds what the front end reads
 
+    @property
+    def body(self) -> Backbone:
+        """`backbone`, which had this name in version 0.x; the next version does not know it."""
+        warnings.warn("body is now backbone", DeprecationWarning, stacklevel=2)
+        return self.backbone
+
     @classmethod
     def from_pretrained(
-        cls, folder: Path | str, *, backbone: type[Backbone] | None = None, device: str = "cpu"
+        cls,
+        folder: Path | str,
+        *,
+        backbone: type[Backbone] | None = None,
+        device: str = "cpu",
+        body: type[Backbone] | None = None,
     ) -> "FineTunedModel":
         """Load a model that `save_pretrained` wrote, from a folder or, as ``user/name``, from the Hugging Face hub.
 
-        ``backbone`` is the class of its backbone, by default that of `BACKBONE_CLASSES` with its name.
+        ``backbone`` is the class of its backbone, by default that of `BACKBONE_CLASSES` with its name. The
+        argument was called ``body`` in version 0.x, and the next version does not know this name.
         """
+        if body is not None:
+            require(backbone is None, "body", "given", "backbone is its name of today: give one of both")
+            warnings.warn("body is now backbone", DeprecationWarning, stacklevel=2)
+            backbone = body
         backbones = BACKBONE_CLASSES if backbone is None else {backbone.name: backbone}
         folder = model_folder(folder, FINE_TUNED)
         with reading(folder, FINE_TUNED, _Saved) as saved:
@@ -212,8 +229,8 @@ class FineTunedModel:
             "learned": escape_markdown(self.task.summary),
             "silent ends": "kept" if self.trim_db is None else cut,
         }
-        backbone = f"A backbone that gives states over time to a recording ({self.backbone.title})"
-        about, use = f"{backbone}, and a head that predicts labels from them ({head}).", _USE.format(rate=rate)
+        about_backbone = f"A backbone that gives states over time to a recording ({self.backbone.title})"
+        about, use = f"{about_backbone}, and a head that predicts labels from them ({head}).", _USE.format(rate=rate)
         card = model_card(f"Fine-tuned model: {head}", about, facts, use, tags=head, note=_NOTE)
         of_background = {} if self.background is None else {"background": self.background}
         self.write(folder, card=card, trim_db=self.trim_db, channel=self.channel, **of_background)

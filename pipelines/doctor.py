@@ -63,8 +63,8 @@ def doctor(settings: DoctorConfig) -> None:
             findings += look()
         except (ImportError, OSError) as error:
             findings.append(Finding(name, f"does not load: {error}", remedy))
-    findings.append(folder("store", settings.store.root, f"*/*/{ENTRY}", option="store.root"))
-    findings.append(folder("runs", settings.runs, "*/results.json", option="hydra.run.dir"))
+    findings.append(folder("store", settings.store.root, f"*/*/{ENTRY}", of="artifact", option="store.root"))
+    findings.append(folder("runs", settings.runs, "*/results.json", of="run", option="hydra.run.dir"))
     missing = show(findings)
     print(f"\nneeded: {', '.join(missing)}" if missing else "\nall that is needed is there")
     if missing:
@@ -147,13 +147,13 @@ def speech() -> Iterator[Finding]:
     yield Finding("espeak-ng", f"voices in {voices}", "" if voices.is_dir() else NO_SPEECH)
 
 
-def folder(name: str, root: Path, artifacts: str, *, option: str) -> Finding:
-    """Count the artifacts of a folder, and check the right to write where it is or will be."""
+def folder(name: str, root: Path, pattern: str, *, of: str, option: str) -> Finding:
+    """Count the artifacts or runs of a folder, and check the right to write where it is or will be."""
     place = existing(str(root))
     if not os.access(place, os.W_OK):
         return Finding(name, f"{place} cannot be written", f"choose another place: {option}=...")
-    count = len({path.resolve() for path in root.glob(artifacts)})  # `latest` is a link to a run
-    return Finding(name, f"{root}: {counted(count, 'artifact', 'artifacts')}, {folder_size(root) / GIGABYTE:.1f} GB")
+    count = len({path.resolve() for path in root.glob(pattern)})  # `latest` is a link to a run
+    return Finding(name, f"{root}: {counted(count, of)}, {folder_size(root) / GIGABYTE:.1f} GB")
 
 
 def show(findings: list[Finding]) -> list[str]:

@@ -152,7 +152,7 @@ class EmbedConfig(StoredOptions):
 
 
 def embed(settings: EmbedConfig) -> tuple[EmbedConfig, Path, Clips]:
-    part = cast("ModelPart", METHODS[own].trained_entry) if reads_sound(own := name_today(settings.method)) else None
+    part = cast("ModelPart", METHODS[own].trained_artifact) if reads_sound(own := name_today(settings.method)) else None
     rule = "wordless publish does not publish this model: name the folder of the run"
     settings.refuse_if(part is not None and is_on_hub(settings.model), "model", rule)
     part_of(settings.model, part or "lm")

@@ -18,7 +18,7 @@ import soundfile
 from lm.model import LanguageModel
 from pipelines.commandline.command_words import quote, spell
 from pipelines.jobs.sound_probe import AUTO, SoundProbe
-from pipelines.results.run_record import read_results, records
+from pipelines.results.run_record import read_results, records, title_of_figure
 from pipelines.store.claims import is_held
 from pipelines.store.run_parts import REPORT, RESULTS
 from tokenizer.tokenizer import Tokenizer
@@ -51,8 +51,12 @@ class Run:
 
     @cached_property
     def figures(self) -> pandas.DataFrame:
-        """The rows of ``results.json``: one figure each, with name, of, split, value, low, high, unit and others."""
-        return pandas.DataFrame(records(read_results(Path(self.folder))["figures"]))
+        """The rows of ``results.json``: one figure each, with name, of, split, value, low, high, unit and others.
+
+        The column ``title``, which the file does not have, says what a name means.
+        """
+        rows = pandas.DataFrame(records(read_results(Path(self.folder))["figures"]))
+        return rows.assign(title=[title_of_figure(name) for name in rows.get("name", ())])
 
     @cached_property
     def tokenizer(self) -> Tokenizer:

@@ -94,11 +94,11 @@ class Answers(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.server.asked.append(f"{self.command} {self.path}")
-        backbone = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
         if not self.headers.get("Authorization", "").startswith("Bearer "):
             return self._answer({"error": "Invalid username or password."}, status=401)
         if self.path.endswith("/api/repos/create"):
-            asked = json.loads(backbone)
+            asked = json.loads(body)
             repo = f"{asked['organization']}/{asked['name']}"
             status = 409 if repo in self.server.repos else 200
             if status == 200:
@@ -106,10 +106,10 @@ class Answers(BaseHTTPRequestHandler):
             return self._answer({"url": f"{self.server.endpoint}/{repo}"}, status=status)
         repo = "/".join(self.path.split("/")[3:5])
         if self.path.endswith("/preupload/main"):
-            files = [{**each, "uploadMode": "regular", "shouldIgnore": False} for each in json.loads(backbone)["files"]]
+            files = [{**each, "uploadMode": "regular", "shouldIgnore": False} for each in json.loads(body)["files"]]
             return self._answer({"files": files})
         if self.path.endswith("/commit/main"):
-            for line in (json.loads(line)["value"] for line in backbone.splitlines()[1:]):
+            for line in (json.loads(line)["value"] for line in body.splitlines()[1:]):
                 self.server.repos[repo][line["path"]] = base64.b64decode(line["content"])
             return self._answer({"commitUrl": f"{self.server.endpoint}/{repo}/commit/{COMMIT}", "commitOid": COMMIT})
         return self._answer({"errors": [], "warnings": []})  # /api/validate-yaml
@@ -125,7 +125,7 @@ class Answers(BaseHTTPRequestHandler):
 
     def _give(self, content: bytes | None) -> None:
         if content is None:
-            return self._answer({"error": "CachedArtifact not found"}, status=404, code="EntryNotFound")
+            return self._answer({"error": "Entry not found"}, status=404, code="EntryNotFound")
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
         self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
@@ -135,12 +135,12 @@ class Answers(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def _answer(self, content: object, *, status: int = 200, code: str = "") -> None:
-        backbone = json.dumps(content).encode()
+        body = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(backbone)))
+        self.send_header("Content-Length", str(len(body)))
         if code:
             self.send_header("X-Error-Code", code)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(backbone)
+            self.wfile.write(body)

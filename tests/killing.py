@@ -38,7 +38,7 @@ PRELOADED = (
 )
 PROCESSES.set_forkserver_preload([*PRELOADED])
 
-# CachedArtifact points of libraries that open files natively, and the place of the path among their arguments.
+# Entry points of libraries that open files natively, and the place of the path among their arguments.
 NATIVE_WRITERS = (
     ("safetensors.torch", "serialize_file", 1),
     ("safetensors.numpy", "serialize_file", 1),

@@ -604,11 +604,11 @@ def template_expression(pattern: str) -> re.Pattern[str]:
     """File-name pattern as an expression: reference of `Template.match` in `wordless.audio.recordings.description`."""
     expressions = {"**": ".*?", "*": "[^/]*?", "{index}": r"(?P<index>\d+)"}
     tokens = re.findall(r"\{[^{}]*\}|\*\*|\*|[^*{}]+", pattern)
-    backbone = "".join(
+    body = "".join(
         expressions.get(token) or (f"(?P<{token[1:-1]}>[^/]+?)" if token.startswith("{") else re.escape(token))
         for token in tokens
     )
-    return re.compile(backbone + r"(?:\.[^./]+)?", re.DOTALL)
+    return re.compile(body + r"(?:\.[^./]+)?", re.DOTALL)
 
 
 # Linear probes: the choice of a candidate and of a regularisation strength

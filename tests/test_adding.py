@@ -28,7 +28,9 @@ from lm.layer_reader import LayerReader
 from lm.probing.vectors import VectorConfig
 from lm.tokens import Vocabulary
 from pipelines.backbones.networks import AugmentedInputs, spectrograms
+from pipelines.chain.trial import Trial
 from pipelines.commandline.option_index import index_of, nested
+from pipelines.jobs.run_rules import run_settings
 from pipelines.methods.methods_table import METHODS, BackbonesOfRun
 from pipelines.stages.codebooks import frame_sample
 from pipelines.stages.stage_options import TokenizerSettings
@@ -36,6 +38,7 @@ from pipelines.store.stored_features import FEATURES
 from tests.lm.tiny import TINY, codes_format
 from tests.pasting import ROOT, environment, set_up
 from tests.pipelines.tiny import AUDIO, reading_of, silent_session, write_clip
+from tests.pipelines.tiny_chain import composed
 from tests.tokenizer.conftest import fitted, sound
 from tests.vocoder.sounds import random_table
 from tokenizer import health
@@ -102,8 +105,26 @@ def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Modul
     return modules
 
 
+def test_each_table_that_the_page_names_is_in_the_file_that_it_names() -> None:
+    named = re.findall(r"`(_?[A-Z][A-Z_]+)`,? (?:of|in) `([\w/]+\.py)`", PAGE)
+    assert len(named) > 8
+    assert [(table, file) for table, file in named if not re.search(rf"^{table}\b.* =", read(file), re.MULTILINE)] == []
+
+
+def read(file: str) -> str:
+    return (ROOT / file).read_text(encoding="utf-8")
+
+
 def test_the_files_of_the_page_are_not_there_yet() -> None:
-    assert not [file for file in re.findall(r"Create `([^`]+)`", PAGE) if (ROOT / file).exists()]
+    """Or are those of a reader who follows the page, whose tests pass."""
+    there = [file for file in re.findall(r"Create `([^`]+)`", PAGE) if (ROOT / file).exists()]
+    assert not [file for file in there if (ROOT / file).read_text(encoding="utf-8") != example(file)]
+
+
+def test_the_names_that_a_reader_looks_for_stand_in_their_files() -> None:
+    named = re.findall(r"`(\w+)` (?:in|of|\()\s*`([\w/]+\.py)`", PAGE)
+    assert len(named) > 15
+    assert not [(name, file) for name, file in named if not re.search(rf"\b{name}\b", (ROOT / file).read_text("utf-8"))]
 
 
 def test_the_method_makes_frames_and_pools_them(imported: dict[str, ModuleType], tmp_path: Path) -> None:
@@ -111,8 +132,10 @@ def test_the_method_makes_frames_and_pools_them(imported: dict[str, ModuleType],
     np.testing.assert_allclose(frames, [[0], [-80]], atol=1e-4)
     soundfile.write(tmp_path / "a.wav", np.ones(400) / 2, 4000)
     clip = Clip(path="a.wav", num_samples=400, sample_rate=4000, sha256="a", split="train")
-    reading = reading_of(silent_session(tmp_path), Clips.from_rows(tmp_path, [clip]), sample_rate=4000)
-    artifact = imported["levels"].features(reading, replace(METHODS["mfcc"], name="levels"))
+    reading = reading_of(Clips.from_rows(tmp_path, [clip]), sample_rate=4000)
+    settings = run_settings(composed(tmp_path))
+    trial = Trial(session=silent_session(tmp_path), settings=settings, reading=reading, unlabelled=())
+    artifact = imported["levels"].features(trial, replace(METHODS["mfcc"], name="levels"))
     assert {*load_file(artifact.folder / FEATURES)} == {"levels:mean", "levels:thirds"}
 
 
@@ -167,12 +190,12 @@ def test_the_facts_of_the_backbone_are_options_and_methods_that_a_run_compares(
         for number, split in enumerate(splits)
     ]
     session, corpus = silent_session(tmp_path / "store"), Clips.from_rows(tmp_path, clips)
-    sample, reading = frame_sample(session, corpus, AUDIO, TokenizerSettings()), reading_of(session, corpus)
+    sample, reading = frame_sample(session, corpus, AUDIO, TokenizerSettings()), reading_of(corpus)
     network = settings.network(reading, learned, sample)
     artifact = network.train(
-        reading, AugmentedInputs(artifact=spectrograms(session, corpus, AUDIO, sample)), ("a", "b")
+        session, reading, AugmentedInputs(artifact=spectrograms(session, corpus, AUDIO, sample)), ("a", "b")
     )
-    found = [load_file(network.features(reading, "gru", made).folder / FEATURES) for made in (None, artifact)]
+    found = [load_file(network.features(session, reading, "gru", made).folder / FEATURES) for made in (None, artifact)]
     for arrays in found:
         assert {key.partition(":")[0] for key in arrays} == {"gru/layer_1", "gru/all_layers"}
     assert not np.array_equal(*(arrays["gru/layer_1:mean"] for arrays in found))

@@ -27,7 +27,8 @@ def public_names(tree: ast.Module) -> Iterator[str]:
             case ast.Assign(value=ast.Call(func=ast.Name(id="TypeVar" | "ParamSpec"))):
                 found = []
             case ast.Assign():
-                found = [each.id for of in node.targets for each in ast.walk(of) if isinstance(each, ast.Name)]
+                names = [each for of in node.targets for each in ast.walk(of) if isinstance(each, ast.Name)]
+                found = [each.id for each in names if isinstance(each.ctx, ast.Store)]  # not the A of A.b = 1
             case _:
                 found = []
         yield from (name for name in found if not name.startswith("_"))
@@ -44,5 +45,5 @@ def test_each_public_name_is_defined_once() -> None:
 
 
 def test_the_check_sees_names_of_every_form() -> None:
-    source = "A = B = 1\nC, D = 1, 2\nE: int = 3\nT = TypeVar('T')\n_F = 1\ndef f(): g = 1\nclass H: i = 1\n"
+    source = "A = B = 1\nA.J = 1\nC, D = 1, 2\nE: int = 3\nT = TypeVar('T')\n_F = 1\ndef f(): g = 1\nclass H: i = 1\n"
     assert [*public_names(ast.parse(source))] == ["A", "B", "C", "D", "E", "f", "H"]

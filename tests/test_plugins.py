@@ -1,4 +1,4 @@
-"""Extras: the core knows none by name, none knows another, and a tree without one works."""
+"""Plugins: the core knows none by name, none knows another, and a tree without one works."""
 
 import ast
 import importlib
@@ -48,14 +48,14 @@ def owner(file: Path) -> str | None:
 OWNERS = {file: owner(file) for file in SOURCES}
 
 
-def test_every_file_of_an_extra_is_there() -> None:
+def test_every_file_of_a_plugin_is_there() -> None:
     assert FILES.keys() == PLUGINS.keys()
     assert not [place for name in ALL_FILES for place in files_of(name) if not (ROOT / place).exists()]
     folders = {path.name for path in (ROOT / "pipelines/plugins").iterdir() if (path / "__init__.py").exists()}
     assert folders == {*ALL_FILES}
 
 
-def test_no_file_imports_an_extra_but_its_own() -> None:
+def test_no_file_imports_a_plugin_but_its_own() -> None:
     modules = {".".join(file.with_suffix("").parts).removesuffix(".__init__"): of for file, of in OWNERS.items() if of}
     wrong = [
         f"{one.file} imports {name}"
@@ -132,12 +132,12 @@ def _run(tree: Path, plugins: Collection[str], words: list[str], told: Path) -> 
     "plugin",
     [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ALL_FILES],
 )
-def test_a_tree_without_an_extra_imports_and_runs(plugin: str, tmp_path: Path) -> None:
+def test_a_tree_without_a_plugin_imports_and_runs(plugin: str, tmp_path: Path) -> None:
     run_without([plugin], tmp_path, "stages=[tokenizer,lm,report]")
     assert (tmp_path / "run/report.html").is_file()
 
 
-def test_a_tree_without_extras_makes_codes_models_probe_and_sound(tmp_path: Path) -> None:
+def test_a_tree_without_plugins_makes_codes_models_probe_and_sound(tmp_path: Path) -> None:
     run_without([*ALL_FILES], tmp_path, "stages=null")
     for part in ("tokenizer", "lm", "vocoder", "probe"):
         assert (tmp_path / "run" / part / "config.json").is_file()

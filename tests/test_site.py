@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 import wordless
 from tests.calling import python
@@ -54,6 +55,20 @@ def test_pages_load_nothing_from_other_machines(site: Path) -> None:
         assert not [address for address in loaded if re.match(r"(https?:)?//", address)], page
     for style in site.rglob("*.css"):
         assert not re.search(r"(url\(|@import)\s*['\"]?(https?:)?//", style.read_text(encoding="utf-8")), style
+
+
+# https://docs.github.com/communities/using-templates-to-encourage-useful-issues-and-pull-requests
+_OF_FORMS = {"name", "description", "body"}, {"title", "labels", "assignees", "projects", "type"}
+_OF_INPUTS = {"dropdown", "checkboxes", "input", "markdown", "textarea"}
+
+
+@pytest.mark.parametrize("form", sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yaml")), ids=lambda form: form.stem)
+def test_a_form_for_issues_is_one_that_github_shows(form: Path) -> None:
+    found, (needed, possible) = yaml.safe_load(form.read_text(encoding="utf-8")), _OF_FORMS
+    assert needed <= found.keys() <= needed | possible
+    assert found["body"]
+    assert {each["type"] for each in found["body"]} <= _OF_INPUTS
+    assert all(each["attributes"]["label"] for each in found["body"] if each["type"] != "markdown")
 
 
 DOCUMENTS = sorted(path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))

@@ -13,7 +13,7 @@ from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.base.arrays import FloatArray, IndexArray
 
-HEALTH_VERSION = 5  # of what `measure_health` returns, in the keys of stored entries; raise it when that changes
+HEALTH_VERSION = 5  # of what `measure_health` returns, in the keys of stored artifacts; raise it when that changes
 
 
 def perplexity(counts: IndexArray) -> float:

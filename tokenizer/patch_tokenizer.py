@@ -84,7 +84,7 @@ class Tokenizer(nn.Module):
     of a speech model: they override what is different.
     """
 
-    kinds: ClassVar["Kinds"]  # which `tokenizer.tokenizer` sets: a class cannot import its subclasses
+    kinds: ClassVar["TokenizerKinds"]  # which `tokenizer.tokenizer` sets: a class cannot import its subclasses
     reads_patches: ClassVar[bool] = True  # whether a code is the nearest one to the bottleneck of a patch
     mean: Tensor
     std: Tensor
@@ -623,7 +623,7 @@ class Tokenizer(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kinds:
+class TokenizerKinds:
     """The tokenizers of several rates and of a speech model: subclasses of `Tokenizer`."""
 
     join_rates: Callable[[Sequence[Tokenizer]], Tokenizer]  # coarse to fine

@@ -3,13 +3,13 @@
 from functools import lru_cache
 from pathlib import Path
 
-from tokenizer.patch_tokenizer import Kinds
 from tokenizer.patch_tokenizer import Tokenizer as Tokenizer
+from tokenizer.patch_tokenizer import TokenizerKinds
 from tokenizer.rates_tokenizer import RatesTokenizer
 from tokenizer.speech_layer import SpeechTokenizer
 
-# A base cannot import its subclasses: whoever takes `Tokenizer` from this file has the table.
-Tokenizer.kinds = Kinds(
+# A base cannot import its subclasses: the package imports this file, so the table is always there.
+Tokenizer.kinds = TokenizerKinds(
     join_rates=RatesTokenizer, open_rates=RatesTokenizer.of_folder, of_speech_model=SpeechTokenizer.with_copy
 )
 

@@ -158,10 +158,13 @@ class SavedTokenizer(TokenizerConfig):
 def front_end_fingerprint(folder: Path) -> str:
     """Return the fingerprint of the front end of a tokenizer, and of mean and deviation of its log-mel, from its files.
 
-    Keys of stages are made of it. The whole tokenizer would be loaded in each run that finds its stages made.
+    Keys of stages are made of it. The whole tokenizer would be loaded in each run that finds its stages made. The front
+    end of several rates is that of the finest one.
     """
     with saved_models.whole(folder, TOKENIZER.name, remedy="copy it again from its run, or make it again"):
         saved: Mapping[str, Any] = find_object(folder / CONFIG) or {}
+        if saved_models.holds_rates(folder):
+            return front_end_fingerprint(saved_models.rate_folder(folder, saved["rates"]))
         audio = build(SpectrogramConfig, saved["audio"], name="audio")
         with safe_open(folder / WEIGHTS, "pt") as learned:
             return fingerprint(audio.key, {name: learned.get_tensor(name) for name in ("mean", "std")})

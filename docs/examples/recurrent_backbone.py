@@ -39,7 +39,7 @@ class RecurrentSettings(LogMelTraining, HeadTraining, NetworkSettings):
         return Network(
             name="gru",
             reader=layer_reader(reading, backbone, sample=sample, seed=seed),
-            decides={"body": backbone, "sample": sample, "weights": f"random {seed}"},
+            decides={"backbone": backbone, "sample": sample, "weights": f"random {seed}"},
             learns=[backbone, self.augmentation],
             source=augmented(backbone, self.augmentation),
             training=LabelTraining(option="gru.fit", batches=self.batches, fit=self.fit, at_most=VALIDATION_FRAMES),

@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from html import escape, unescape
 from pathlib import Path
 from typing import Any
@@ -85,10 +86,10 @@ def _direct(arrows: set[tuple[str, str]]) -> set[tuple[str, str]]:
     }
 
 
-def plan() -> Facts:
+def plan(*words: str) -> Facts:
     """Plan ``wordless run`` for two sizes of the codebook, and list stages with version, inputs and what is shared."""
     with tempfile.TemporaryDirectory() as place:
-        one, other = (_planned(Path(place), f"tokenizer.codebook_size={size}") for size in (64, 128))
+        one, other = (_planned(Path(place), f"tokenizer.codebook_size={size}", *words) for size in (64, 128))
     shared = {call["key"] for call in one.values()} & {call["key"] for call in other.values()}
     names = {call["key"]: name for name, call in one.items()}
     return {
@@ -101,7 +102,7 @@ def plan() -> Facts:
     }
 
 
-def _planned(place: Path, word: str) -> dict[str, Facts]:
+def _planned(place: Path, word: str, *more: str) -> dict[str, Facts]:
     """Make the calls of a run of recordings that do not exist; what they read while they are planned is a stand-in."""
     import numpy as np
     from safetensors.numpy import save_file
@@ -109,7 +110,7 @@ def _planned(place: Path, word: str) -> dict[str, Facts]:
     from pipelines.chain.chain import make_part
     from pipelines.jobs.run_rules import run_settings
     from pipelines.settings.run_settings import with_choices
-    from pipelines.store.stage import Session, TaskGraph
+    from pipelines.store.stage import Session, StageTask, TaskGraph
     from pipelines.store.store import CachedArtifact, CacheKey
     from tests.pipelines.tiny import save_run, silent_session
     from tests.pipelines.tiny_chain import config_of
@@ -117,15 +118,16 @@ def _planned(place: Path, word: str) -> dict[str, Facts]:
     from wordless.training.fit import with_precision
 
     run = save_run(place / word / "run", seed=0)
-    calls, cache_keys = list[tuple[CachedArtifact, set[str]]](), dict[str, CacheKey]()
+    calls, cache_keys = list[tuple[CachedArtifact, frozenset[str]]](), dict[str, CacheKey]()
 
     class Drawn(TaskGraph):
-        def add(self, artifact: CachedArtifact, make: Any, *, read: set[str], **about: Any) -> CachedArtifact:
-            calls.append((artifact, read))
-            return super().add(artifact, make, read=read, **about)
+        def add(self, task: StageTask, artifact: CachedArtifact, session: Session) -> CachedArtifact:
+            calls.append((artifact, task.read))
+            cache_keys[artifact.key] = task.cache_key
+            return super().add(task, artifact, session)
 
         def make(self, keys: Sequence[str] | None = None) -> None:
-            for artifact in (self._left.pop(key).artifact for key in keys or () if key in self._left):
+            for _, artifact, _ in (self._left.pop(key) for key in keys or () if key in self._left):
                 artifact.place.parent.mkdir(parents=True, exist_ok=True)
                 if (run / artifact.stage).is_dir():
                     shutil.copytree(run / artifact.stage, artifact.place)
@@ -137,12 +139,6 @@ def _planned(place: Path, word: str) -> dict[str, Facts]:
                     known = {"voiced": 1.0, "hops": 1, "lowest": 80.0, "highest": 300.0}
                     (artifact.place / f"{artifact.stage}.json").write_text(json.dumps(known))
 
-    class Noted(Session):
-        def artifact(self, cache_key: CacheKey, *given: Any, **more: Any) -> CachedArtifact:
-            artifact = super().artifact(cache_key, *given, **more)
-            cache_keys[artifact.key] = cache_key
-            return artifact
-
     sound: dict[str, Any] = {"num_samples": 24_000, "sample_rate": 16_000, "size": 1}
     clips = [
         Clip(**sound, path=name, sha256=name, split=split, label=f"label {n % 2}", group=f"{split} {n % 6}")
@@ -150,10 +146,11 @@ def _planned(place: Path, word: str) -> dict[str, Facts]:
         for n in range(60)
         for name in [f"{split}{n}.wav"]
     ]
-    settings = run_settings(with_choices(config_of("run", word)))
+    settings = run_settings(with_choices(config_of("run", word, *more)))
     session = silent_session(place / word)
-    noted = Noted(**{**vars(session), "graph": Drawn(), "trial": ("", 0)})
-    made = make_part(noted, Clips.from_rows(Path(), clips), with_precision(settings, session.gang))
+    made = make_part(
+        replace(session, graph=Drawn()), Clips.from_rows(Path(), clips), with_precision(settings, session.gang)
+    )
     names = {artifact.key: name for name, artifact in reversed(made.items())}
     return {
         names.get(artifact.key, artifact.stage): {

@@ -44,12 +44,13 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 TALL = 4000  # pixels: a window that holds any chart as a whole
+NARROW = 640  # pixels: letters of a page of this width can still be read where README shows it on half of its width
 SETTLING = 2.0  # seconds in which fonts, players and animations come to rest
 
 
 @contextmanager
-def chromium(*, height: int) -> Iterator["webdriver.Chrome"]:
-    """Open Chromium without a window, in light colours."""
+def chromium(*, height: int, width: int = 1100, scale: float = 1) -> Iterator["webdriver.Chrome"]:
+    """Open Chromium without a window, in light colours; a picture has `scale` times as many pixels each way."""
     from selenium import webdriver  # other pictures need no browser
     from selenium.webdriver.chrome.service import Service
 
@@ -58,7 +59,7 @@ def chromium(*, height: int) -> Iterator["webdriver.Chrome"]:
     for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"):
         wanted.add_argument(word)
     driver = webdriver.Chrome(options=wanted, service=Service(shutil.which("chromedriver")))
-    metrics = {"width": 1100, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    metrics = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     light = {"features": [{"name": "prefers-color-scheme", "value": "light"}]}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", light)
@@ -78,7 +79,8 @@ def draw_pictures(run: Path) -> None:
     from selenium.webdriver.support.wait import WebDriverWait
 
     command = [sys.executable, "-m", "pipelines.cli", "demo", f"model={run}", "port=0", "browser=false"]
-    with chromium(height=870) as driver, subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    screen = chromium(height=960, width=NARROW, scale=1.5)
+    with screen as driver, subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         driver.get((run / "report.html").resolve().as_uri())
         time.sleep(SETTLING)
         write(driver.get_screenshot_as_png(), "report")

@@ -81,9 +81,8 @@ class BackboneReading:
 class BackboneNetwork(nn.Module, ABC):
     """The network of a backbone."""
 
-    hops: tuple[
-        int, ...
-    ]  # inputs for each state of each layer; only `Backbone.pieces` and `LogMelBackbone.pieces` read them
+    # Inputs for each state of each layer; only `Backbone.pieces` and `LogMelBackbone.pieces` read them.
+    hops: tuple[int, ...]
 
     @abstractmethod
     def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:

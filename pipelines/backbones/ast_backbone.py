@@ -92,6 +92,16 @@ class AstSettings(ClipTraining, NetworkSettings):
         if self.model.weights is not None:
             require_weights(Path(self.model.weights), self.model.size)
 
+    def _source(self, data: AugmentedInputs, longest: int) -> BackboneSource:
+        config = self.model
+        folder = None if config.weights is None else Path(config.weights)
+        positions = min(max(longest - of.PATCH, 0) // of.STRIDE + 1, config.patches)
+        known = folder is not None and of.is_audio_model(folder)
+        statistics = None if known else measured_statistics(data.artifact)
+        about = {"clip_vector": True, "positions": positions, "statistics": statistics}
+        backbone = of.AstBackbone.of(config, option=of.AST_OPTION, **about)
+        return replace(of.ast_source(backbone, folder, self.augmentation), option=of.AST_OPTION)
+
     def network(self, reading: ClipReading, method: Method, sample: CachedArtifact | None) -> Network:
         """Describe AST as it is fine-tuned (Gong, Chung and Glass, 2021): the head reads its normalised clip vector.
 
@@ -101,15 +111,6 @@ class AstSettings(ClipTraining, NetworkSettings):
 
         config, sizes, seed = self.model, other_options(self.model, "weights"), self.fit.seed
         folder = None if config.weights is None else Path(config.weights)
-
-        def source(data: AugmentedInputs, longest: int) -> BackboneSource:
-            positions = min(max(longest - of.PATCH, 0) // of.STRIDE + 1, config.patches)
-            known = folder is not None and of.is_audio_model(folder)
-            statistics = None if known else measured_statistics(data.artifact)
-            about = {"clip_vector": True, "positions": positions, "statistics": statistics}
-            backbone = of.AstBackbone.of(config, option=of.AST_OPTION, **about)
-            return replace(of.ast_source(backbone, folder, self.augmentation), option=of.AST_OPTION)
-
         longest = max((of.patches_along(View(clip)) for clip in reading.manifest.clips), default=1)
         backbone = of.AstBackbone(
             ast=replace(config, weights=None), clip_vector=True, positions=min(longest, config.patches)
@@ -119,7 +120,7 @@ class AstSettings(ClipTraining, NetworkSettings):
             reader=layer_reader(reading, backbone, seed=seed),
             decides={"ast": sizes, "weights": f"random {seed}"},
             learns=[sizes, self.augmentation, folder and hugging_face_hash(folder)],
-            source=source,
+            source=self._source,
             training=LabelTraining(option="ast.fit", batches=self.batches, fit=self.fit, at_most=VALIDATION_FRAMES),
             head=HeadConfig(pooling="mean", dropout=0.0, label_smoothing=self.label_smoothing),
             normalised=True,

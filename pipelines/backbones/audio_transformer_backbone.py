@@ -24,7 +24,7 @@ from pipelines.backbones.network_options import (
     WaveformBackboneOptions,
     WaveformTraining,
 )
-from pipelines.backbones.networks import VALIDATION_SECONDS, LabelTraining, Network, layer_reader
+from pipelines.backbones.networks import VALIDATION_SECONDS, LabelTraining, Network, layer_reader, whatever_the_inputs
 from pipelines.methods.method import CURVES, Line, Method, PictureRecord, untrained
 from pipelines.stages.features import ClipReading
 from pipelines.store.store import CachedArtifact
@@ -107,12 +107,13 @@ class AudioTransformerSettings(WaveformTraining, HeadTraining, NetworkSettings):
         model = replace(self.model, variant=_VARIANTS.get(method.name, self.model.variant))
         backbone = AudioTransformerBackbone(audio_transformer=model, sample_rate=rate)
         change = partial(augment_waveforms, config=self.augmentation)
+        random = BackboneSource(backbone=backbone, weights=None, fingerprint="", change=change)
         return Network(
             name=_NAME,
             reader=layer_reader(reading, backbone, seed=seed),
             decides={"model": model, "sample_rate": rate, "weights": f"random {seed}"},
             learns=[model, self.augmentation, rate],
-            source=lambda data, longest: BackboneSource(backbone=backbone, weights=None, fingerprint="", change=change),
+            source=partial(whatever_the_inputs, random),
             training=LabelTraining(
                 option="audio_transformer.fit",
                 batches=self.batches.at_rate(rate),

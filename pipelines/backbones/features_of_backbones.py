@@ -58,7 +58,7 @@ from pipelines.methods.method import Method
 from pipelines.stages.features import ClipReading
 from pipelines.stages.listening import Evaluator
 from pipelines.stages.stored_arrays import TRAINED_ON, waveforms
-from pipelines.store.stage import StageRun, stage
+from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.store import CachedArtifact, other_options
 from pipelines.store.stored_features import stacked_rows, write_features
 from tokenizer.augmentations import InputAugmentationConfig
@@ -79,7 +79,7 @@ def features_of_network(trial: Trial, method: Method) -> CachedArtifact:
     reading = trial.reading_of(method)
     own, network = _described(trial, reading, method)
     if not method.learns_labels:
-        return network.features(reading, method.name)
+        return network.features(trial.session, reading, method.name)
     return learned_features(trial, reading, method, network, _inputs_of(trial, own))
 
 
@@ -106,8 +106,10 @@ def learned_features(
     """Train a network on the labels of clips, and read its layers."""
     trial.add(inputs.artifact)
     separator, of = trial.settings.probe.label_separator, method.network
-    trained = network.train(trial, inputs, trial.task.classes, separator, title=of.title)
-    return network.features(reading, method.name, trial.add(trained, of.name))  # methods may share the training
+    trained = network.train(trial.session, trial.reading, inputs, trial.task.classes, separator, title=of.title)
+    return network.features(
+        trial.session, reading, method.name, trial.add(trained, of.name)
+    )  # methods may share the training
 
 
 def spectrograms_of(trial: Trial) -> CachedArtifact:
@@ -153,7 +155,7 @@ def network_evaluator(trial: Trial, method: Method, task: ProbeTask) -> Evaluato
     """Return a network with its own head as the evaluator of labels, of clips as they are."""
     own, network = _described(trial, trial.plain, method)
     inputs = _inputs_of(trial, own)
-    classifier = network.train(trial.plain, inputs, task.classes)
+    classifier = network.train(trial.session, trial.plain, inputs, task.classes)
     trial.add_for_evaluator(inputs.artifact, inputs.artifact.stage)
     trial.add_for_evaluator(classifier, classifier.stage)
     describe = partial(_layers_of, network.reader_of(classifier, ()))
@@ -201,7 +203,8 @@ def simclr_layers(trial: Trial, method: Method) -> CachedArtifact:
     clips, extra = heard(trial, views), heard_unlabelled(trial, views)
     trained = trial.add(simclr(trial.session.named(method.network.title), clips, extra, own))
     reading = trial.reading_of(method)
-    return own.network(reading, method.network, trial.statistics, simclr=trained).features(reading, method.name)
+    network = own.network(reading, method.network, trial.statistics, simclr=trained)
+    return network.features(trial.session, reading, method.name)
 
 
 @stage(
@@ -276,11 +279,11 @@ def speech_features(trial: Trial, method: Method) -> CachedArtifact:
         trial.add(made)
         trial.add_unlabelled((each,) for each in extra)
         source = speech.speech_source(made.folder, key=made.key, option=WAV2VEC2_OPTION)
-    network = own.network(trial, source)
+    network = own.network(trial.reading, source)
     if not method.learns_labels:
-        return network.features(trial, method.name)
+        return network.features(session, trial.reading, method.name)
     return learned_features(
-        trial, trial, method, network, AugmentedInputs(artifact=waveforms(session, trial.manifest, rate))
+        trial, trial.reading, method, network, AugmentedInputs(artifact=waveforms(session, trial.manifest, rate))
     )
 
 
@@ -366,8 +369,8 @@ def sound_states(trial: Trial, method: Method) -> CachedArtifact:
         tokenizer=read,
         **_windows(trial),
     )
-    added = trial.add(trained, of.trained_entry)
-    return sound_gpt_features(trial.reading_of(method), method.name, added, plain=method.plain)
+    added = trial.add(trained, of.trained_artifact)
+    return sound_gpt_features(trial.session, trial.reading_of(method), method.name, added, plain=method.plain)
 
 
 def _windows(trial: Trial) -> dict[str, Any]:
@@ -379,12 +382,12 @@ def _windows(trial: Trial) -> dict[str, Any]:
 
 
 def sound_gpt_features(
-    reading: ClipReading, method: str, trained: CachedArtifact, *, plain: bool = False
+    session: Session, reading: ClipReading, method: str, trained: CachedArtifact, *, plain: bool = False
 ) -> CachedArtifact:
     """Pool the states of the layers of a `sound_gpt`: inner activations, or plainly the outputs of the layers."""
     backbone = SoundBackbone(folder=trained.place, audio=reading.audio, outputs=plain)
     reader = layer_reader(reading, backbone, sample=trained)
-    return network_features(reading.session, reading, method, reader, [reading.audio, trained])
+    return network_features(session, reading, method, reader, [reading.audio, trained])
 
 
 def sound_gpt_vectors(
@@ -438,4 +441,4 @@ def _bag_of_windows(
 
 def bag_of_targets(trial: Trial, method: Method) -> CachedArtifact:
     own, others, seed = spectrograms_of(trial), unlabelled_spectrograms(trial), trial.settings.gpt_sound.fit.seed
-    return window_bags(trial.session, trial, method.name, own, others, seed=seed, **_windows(trial))
+    return window_bags(trial.session, trial.reading, method.name, own, others, seed=seed, **_windows(trial))

@@ -42,7 +42,7 @@ from lm.layer_reader import LayerReader, head_scores
 from lm.probing.vectors import Pooling
 from pipelines.stages.features import ClipReading
 from pipelines.stages.stored_arrays import TRAINED_ON, VALUES, read_clips, rows_of, write_clips
-from pipelines.store.stage import StageRun, stage
+from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.store import CachedArtifact, write_json
 from pipelines.store.stored_features import write_features
 from tokenizer.augmentations import SoundChanges
@@ -166,7 +166,7 @@ def layer_reader(
     reading: ClipReading, backbone: Backbone, *, sample: CachedArtifact | None = None, **more: Any
 ) -> LayerReader:
     """Return what reads the layers of a network, whose weights ``more`` says; ``sample`` normalises log-mel."""
-    about: dict[str, Any] = {"device": str(reading.session.gang.device), "poolings": reading.vectors.poolings, **more}
+    about: dict[str, Any] = {"device": str(reading.device), "poolings": reading.vectors.poolings, **more}
     statistics = Path() if sample is None else sample.place
     return LayerReader(backbone=backbone, root=reading.manifest.root, statistics=statistics, **about)
 
@@ -246,12 +246,17 @@ def learn_labels(
 
 def augmented(backbone: Backbone, config: AugmentationConfig) -> Callable[[AugmentedInputs, int], BackboneSource]:
     """Return the `Network.source` of a backbone with random weights that reads changed log-mel."""
+    return partial(_augmented, backbone, config)
 
-    def source(data: AugmentedInputs, longest: int) -> BackboneSource:
-        change = partial(augment, config=config, std=stored_std(data.artifact))
-        return BackboneSource(backbone=backbone, weights=None, fingerprint="", change=change, changes_on_device=True)
 
+def whatever_the_inputs(source: BackboneSource, data: AugmentedInputs, longest: int) -> BackboneSource:
+    """Return a source that is the same for all stored inputs, as of `Network.source`."""
     return source
+
+
+def _augmented(backbone: Backbone, config: AugmentationConfig, data: AugmentedInputs, longest: int) -> BackboneSource:
+    change = partial(augment, config=config, std=stored_std(data.artifact))
+    return BackboneSource(backbone=backbone, weights=None, fingerprint="", change=change, changes_on_device=True)
 
 
 VALIDATION_FRAMES, VALIDATION_SECONDS = 3000, 30  # of a validation clip, from its beginning, at most
@@ -265,7 +270,8 @@ class Network:
     reader: LayerReader  # of recordings and layers, with the weights that the network has before it learns labels
     decides: Mapping[str, object]  # options and weights that decide the layers before that
     learns: object  # the same that decide the training, beside those below
-    # of the stored inputs of the clips, and the longest training clip
+    # Of the stored inputs of the clips, and the longest training clip. Trainings may run in other processes, so it is a
+    # function of a module, a method, or a `partial` of these.
     source: Callable[[AugmentedInputs, int], BackboneSource]
     training: LabelTraining
     head: HeadConfig
@@ -278,6 +284,7 @@ class Network:
 
     def train(
         self,
+        session: Session,
         reading: ClipReading,
         data: AugmentedInputs,
         classes: Sequence[str],
@@ -289,14 +296,16 @@ class Network:
 
         ``separator`` stands between several classes of one clip. ``title`` names the training on the terminal.
         """
-        session = reading.session.named(title or reading.session.training)
+        session = session.named(title or session.training)
         return _train(session, self, reading.manifest, data, classes, separator)
 
-    def features(self, reading: ClipReading, method: str, trained: CachedArtifact | None = None) -> CachedArtifact:
+    def features(
+        self, session: Session, reading: ClipReading, method: str, trained: CachedArtifact | None = None
+    ) -> CachedArtifact:
         """Pool the states of the layers; a network that was ``trained`` on labels also gives its class scores."""
         reader = self.reader if trained is None else self.reader_of(trained, reading.vectors.poolings)
         decides = self.decides if trained is None else {**self.decides, "weights": trained}
-        return network_features(reading.session, reading, method, reader, decides, classifier=trained)
+        return network_features(session, reading, method, reader, decides, classifier=trained)
 
     def reader_of(self, trained: CachedArtifact, poolings: Sequence[Pooling]) -> LayerReader:
         """Return the reader of the trained network, which also gives the vectors that its head reads."""

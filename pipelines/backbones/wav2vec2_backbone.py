@@ -27,7 +27,7 @@ from pipelines.backbones.network_options import (
     WaveformBackboneOptions,
     WaveformTraining,
 )
-from pipelines.backbones.networks import VALIDATION_SECONDS, LabelTraining, Network, layer_reader
+from pipelines.backbones.networks import VALIDATION_SECONDS, LabelTraining, Network, layer_reader, whatever_the_inputs
 from pipelines.methods.method import CURVES, FEW, BackboneSettings, Line, Method, untrained
 from pipelines.stages.features import ClipReading
 from pipelines.stages.stage_options import SPEECH_FEATURES
@@ -153,12 +153,13 @@ class Wav2vec2Settings(BackboneSettings):
         """Describe a pre-trained speech model; one that heard no clip of the corpus has the same key in all folds."""
 
         own, rate, backbone = self.finetuning, reading.audio.sample_rate, cast(Wav2vec2Backbone, pretrained.backbone)
+        masked = replace(pretrained, backbone=replace(backbone, masking=own.masking))
         return Network(
             name="wav2vec2_finetuned",
             reader=layer_reader(reading, backbone, weights=pretrained.weights),
             decides={"sample_rate": rate, "weights": pretrained.fingerprint},
             learns=[own.masking, rate, pretrained.fingerprint],
-            source=lambda data, longest: replace(pretrained, backbone=replace(backbone, masking=own.masking)),
+            source=partial(whatever_the_inputs, masked),
             training=LabelTraining(
                 option="wav2vec2.finetuning.fit",
                 batches=own.batches.at_rate(rate),

@@ -5,8 +5,7 @@ rate is made by the stages of a run that has this rate alone. Of several rates, 
 upsampler each finer rate, which reads the codes of coarser rates as `lm.rates` draws it.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -45,7 +44,7 @@ from pipelines.stages.stored_arrays import waveforms
 from pipelines.stages.voices import CodedIn, vocoder
 from pipelines.store.claims import keep_claimed
 from pipelines.store.run_progress import RunProgress, read_forecast, roughly
-from pipelines.store.stage import Session, TaskGraph, open_task_graph
+from pipelines.store.stage import Session, open_task_graph
 from pipelines.store.store import CachedArtifact
 from pipelines.store.stored_features import natural
 from pipelines.store.tracking import Say, Tracking
@@ -53,7 +52,6 @@ from wordless.audio.recordings.manifest import Clips
 from wordless.audio.views import Views
 from wordless.base.messages import InputError, counted
 from wordless.base.progress import Terminal
-from wordless.base.threads import limited_threads
 from wordless.training.fit import Gang
 
 Trials = Mapping[FoldSeed, tuple[Clips, RunSettings]]  # the divided recordings, and the options, moved to the seed
@@ -124,53 +122,40 @@ def _require_clips(manifest: Clips, settings: RunSettings) -> None:
 def make_trials(session: Session, trials: Trials, make: Make, *, processes: int, threads: int) -> _Made:
     """Make the artifacts of all trials, by up to ``processes`` with ``threads`` each."""
     keep_claimed()
+    places = {key: f"{key[0]}, seed {key[1]}" if len(trials) > 1 else "" for key in trials}
+    made: _Made = {}
+    if processes <= 1:
+        for (fold, seed), trial in trials.items():
+            if len(trials) > 1:
+                session.terminal.say(f"fold      {fold} held out for test, seed {seed}")
+            made[fold, seed] = make(replace(session, place=places[fold, seed]), *trial)
+        return first_marked(made)
     about = {name: getattr(session, name) for name in ("store", "folder", "engine", "shared", "progress")}
     workers = session.workers and (session.workers // processes or 1)  # 0: all of Ray, which shares them itself
-    open_session = partial(Session, **about, gang=Gang(torch.device("cpu")), workers=workers)
+    opened = partial(Session, **about, gang=Gang(torch.device("cpu")), workers=workers)
     elsewhere = None if session.tracking is None else session.tracking.elsewhere
-    repeat = partial(_repeat, make, trials, open_session, elsewhere, session.terminal.log, torch.get_num_threads())
-    write_reused = session.progress.write_reused if session.progress is not None else lambda: None
+    open_session = partial(_open_elsewhere, opened, elsewhere, session.terminal.log)
     line = f"parallel  {processes} stages at the same time, with {counted(threads, 'thread')} each"
+    write_reused = session.progress.write_reused if session.progress is not None else lambda: None
 
     def tell() -> None:
         session.terminal.say(line)
         write_reused()
 
-    several = open_task_graph(repeat, [*trials], processes=processes, threads=threads, tell=tell)
-    made: _Made = {}
-    with several if processes > 1 else nullcontext() as graph:
-        for (fold, seed), trial in trials.items():
-            if graph is None and len(trials) > 1:
-                session.terminal.say(f"fold      {fold} held out for test, seed {seed}")
-            place = _place(trials, (fold, seed))
-            made[fold, seed] = make(replace(session, place=place, graph=graph, trial=(fold, seed)), *trial)
+    session = replace(session, threads=torch.get_num_threads())  # each trial is planned in a thread of its own
+    with open_task_graph(open_session, processes=processes, threads=threads, tell=tell) as graph:
+        plans = [partial(make, replace(session, place=places[key], graph=graph), *trials[key]) for key in trials]
+        made = dict(zip(trials, graph.plan(plans), strict=True))
         write_reused()  # the graph's processes make the rest, and say what is left of the run
     return first_marked(made)
 
 
-def _place(trials: Trials, key: FoldSeed) -> str:
-    """Name a trial in the names of trainings; the only trial of a run has no name."""
-    return f"{key[0]}, seed {key[1]}" if len(trials) > 1 else ""
-
-
-def _repeat(
-    make: Make,
-    trials: Trials,
-    open_session: Callable[..., Session],
-    open_tracking: Callable[[Say], Tracking] | None,
-    log: Path | None,
-    threads: int,
-    graph: TaskGraph,
-    key: Hashable,
-) -> None:
-    """Make the calls of a trial again, in another process, with the ``threads`` of the first, which decide keys."""
-    [(own, trial)] = [(own, trial) for own, trial in trials.items() if own == key]
-    place = _place(trials, own)
+def _open_elsewhere(
+    opened: Callable[..., Session], open_tracking: Callable[[Say], Tracking] | None, log: Path | None, place: str
+) -> Session:
+    """Open the session of a process that makes artifacts of a fold and seed for the one that plans."""
     terminal = Terminal(place=place, shared=True, log=log)
-    tracking = open_tracking and open_tracking(terminal.say)
-    session = open_session(terminal=terminal, place=place, tracking=tracking, graph=graph, trial=key)
-    with limited_threads(threads), terminal.silenced():  # the process that plans says what there is to say
-        make(session, *trial)
+    return opened(terminal=terminal, place=place, tracking=open_tracking and open_tracking(terminal.say))
 
 
 def first_marked(made: _Made) -> _Made:
@@ -191,14 +176,14 @@ def make_part(
     trial, stages = Trial.of(session, manifest, settings, unlabelled), settings.stages
     if settings.reads_codes:
         make_codes(trial)
-        with limited_threads(settings.branch_threads):
-            train_language(trial)
-            if "probe" in stages:
-                compare_methods(trial)
-            if "vocoder" in stages:
-                make_sounds(trial)
-            for hooks in hooks_of(each.name for each in settings.chosen if each.reads_codes):
-                hooks.add_tasks(trial)
+        branches = replace(trial, session=replace(session, threads=settings.branch_threads or session.threads))
+        train_language(branches)
+        if "probe" in stages:
+            compare_methods(branches)
+        if "vocoder" in stages:
+            make_sounds(branches)
+        for hooks in hooks_of(each.name for each in settings.chosen if each.reads_codes):
+            hooks.add_tasks(branches)
     for hooks in hooks_of(each.name for each in settings.chosen if not each.reads_codes):
         hooks.add_tasks(trial)
     return trial.artifacts

@@ -19,7 +19,7 @@ def create_evaluator(trial: Trial, task: ProbeTask) -> Evaluator:
     if name == "codes":
         features = code_features(session, CodedViews(codes=trial.artifacts["codes"]))
     else:
-        features = log_mel_features(trial.plain, tokens)
+        features = log_mel_features(session, trial.plain, tokens)
     probe = probed(session, trial.manifest, trial.settings.probe, method, {method: features})
     trial.add_for_evaluator(features, f"{method}_features")
     trial.add_for_evaluator(probe, f"probed_{method}")

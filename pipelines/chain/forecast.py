@@ -92,6 +92,6 @@ def _of_probes(settings: RunSettings, hours: float, train: float, clips: int) ->
     }
     for name, (fit, step) in trained.items():
         if any(method.name == name for method in methods):
-            costs[METHODS[name].trained_entry] = (1, step * fit.steps)
+            costs[METHODS[name].trained_artifact] = (1, step * fit.steps)
             costs["spectrograms"] = (1, SPECTROGRAMS * train)
     return costs

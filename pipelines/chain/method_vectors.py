@@ -59,16 +59,16 @@ def untrained_states(trial: Trial, method: Method) -> CachedArtifact:
 
 
 def log_mel(trial: Trial, method: Method) -> CachedArtifact:
-    return log_mel_features(trial, trial.artifacts["tokenizer"])
+    return log_mel_features(trial.session, trial.reading, trial.artifacts["tokenizer"])
 
 
 def bottleneck(trial: Trial, method: Method) -> CachedArtifact:
-    return bottleneck_features(trial, trial.artifacts["tokenizer"], trial.autoencoder.key)
+    return bottleneck_features(trial.session, trial.reading, trial.artifacts["tokenizer"], trial.autoencoder.key)
 
 
 def frames(trial: Trial, method: Method) -> CachedArtifact:
     """Pool MFCC or chroma."""
-    return frame_features(trial, FRAMES[method.name](trial.audio), method=method.name)
+    return frame_features(trial.session, trial.reading, FRAMES[method.name](trial.audio), method=method.name)
 
 
 VECTORS_OF_METHODS: Mapping[FeaturesOf, MakeFeatures] = {

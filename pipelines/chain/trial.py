@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from lm.probing.task import ProbeTask
 from pipelines.methods.method import Method
@@ -16,6 +16,7 @@ from pipelines.store.stage import Session
 from pipelines.store.store import CachedArtifact
 from tokenizer.codes import Readout
 from tokenizer.frame_sample import VectorSource
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.corpus import noise_recordings
 from wordless.audio.recordings.manifest import Clips
 
@@ -33,10 +34,12 @@ def unlabelled_prefix(number: int) -> str:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Trial(ClipReading):
+class Trial:
     """A fold and a seed of a run: each step adds its artifacts, and reads those of the steps before it."""
 
+    session: Session
     settings: RunSettings
+    reading: ClipReading  # how the methods of the comparison read the recordings
     unlabelled: tuple[Clips, ...]  # more recordings, for training without labels
     # By their names in ``results.json``, in the order of the data: the name of a stage, behind a prefix for each
     # coarser rate and source of clips without labels; features and probes have the name of their method.
@@ -47,12 +50,16 @@ class Trial(ClipReading):
 
     @classmethod
     def of(cls, session: Session, manifest: Clips, settings: RunSettings, unlabelled: Sequence[Clips] = ()) -> "Trial":
-        compare = settings.compare
-        about: dict[str, Any] = {"vectors": compare.vectors, "noises": compare.noises}
-        folders = compare.noise_folders.items()
-        about["noise_recordings"] = {name: noise_recordings(each, "compare.noise") for name, each in folders}
-        about |= {"settings": settings, "audio": settings.audio, "unlabelled": tuple(unlabelled)}
-        return cls(session=session, manifest=manifest, **about)
+        compare, folders = settings.compare, settings.compare.noise_folders.items()
+        reading = ClipReading(
+            manifest=manifest,
+            audio=settings.audio,
+            device=session.gang.device,
+            vectors=compare.vectors,
+            noises=compare.noises,
+            noise_recordings={name: noise_recordings(each, "compare.noise") for name, each in folders},
+        )
+        return cls(session=session, settings=settings, reading=reading, unlabelled=tuple(unlabelled))
 
     def add(self, artifact: E, name: str = "", *, prefix: str = "") -> E:
         """Name an artifact, by default after its stage; a name is given once. None stays None."""
@@ -67,9 +74,19 @@ class Trial(ClipReading):
                 self.add(artifact, prefix=unlabelled_prefix(number))
 
     @property
+    def manifest(self) -> Clips:
+        """The recordings, divided into splits."""
+        return self.reading.manifest
+
+    @property
+    def audio(self) -> SpectrogramConfig:
+        """The front end."""
+        return self.reading.audio
+
+    @property
     def plain(self) -> ClipReading:
         """The recordings as they are: without test-time augmentation, and without noise."""
-        return ClipReading(session=self.session, manifest=self.manifest, audio=self.audio)
+        return ClipReading(manifest=self.manifest, audio=self.audio, device=self.reading.device)
 
     def add_for_evaluator(self, artifact: CachedArtifact, name: str) -> None:
         """Name an artifact of the evaluator of labels; the comparison may have made it, or another of the same name."""
@@ -101,19 +118,19 @@ class Trial(ClipReading):
         """The layer of a speech model whose states are the columns of the sample; None: they are log-mel."""
         return self.settings.speech_layer if self.settings.tokenizer.start is None else None
 
-    @cached_property
+    # No cached_property: before Python 3.12 all trials share its lock, and a trial waits here until the sample is made.
+    @property
     def statistics(self) -> CachedArtifact:
         """The sample, under a key of its statistics alone, for networks of log-mel."""
         return sample_statistics(self.artifacts["sample"])
 
     def reading_of(self, method: Method) -> ClipReading:
         """Return the recordings, and how a method's vectors are made of them."""
-        return self._plainly if method.plain else self
+        return self._plainly if method.plain else self.reading
 
     @cached_property
     def _plainly(self) -> ClipReading:
-        about: dict[str, Any] = {"audio": self.audio, "noises": self.noises, "noise_recordings": self.noise_recordings}
-        return ClipReading(session=self.session, manifest=self.manifest, vectors=PLAIN.vectors, **about)
+        return replace(self.reading, vectors=PLAIN.vectors)
 
     def codes_of(self, method: Method) -> CodesOfViews:
         """Return what a method reads of the codes: the codes, or the similarities to the codebook."""
@@ -123,16 +140,17 @@ class Trial(ClipReading):
             if method.readout == "similarities":
                 self.codes_read[key] = SoftlyCodedViews(reading=reading, tokenizer=tokens)
             else:
-                self.codes_read[key] = reading.coded_in(tokens, self.artifacts["codes"])
+                coded = reading.coded_in(self.session, tokens, self.artifacts["codes"])
+                self.codes_read[key] = coded if method.plain else self._named(coded)
         return self.codes_read[key]
 
-    def coded_in(self, tokenizer: CachedArtifact, codes: CachedArtifact) -> CodedViews:
-        coded = super().coded_in(tokenizer, codes)
+    def _named(self, coded: CodedViews) -> CodedViews:
         self.add(coded.others)
         return coded
 
     def coded_at(self, number: int) -> CodedViews:
-        return self.coded_in(self.by_rate[number].tokenizer, self.by_rate[number].codes)
+        rate = self.by_rate[number]
+        return self._named(self.reading.coded_in(self.session, rate.tokenizer, rate.codes))
 
     def coded_up_to(self, number: int) -> CodedViews:
         """The codes of a rate, with those of all coarser rates."""

@@ -288,21 +288,19 @@ def command_help(own: Command, topic: str, words: Sequence[str]) -> str:
         top = [option for option in values if "." not in option]
         first = [option.partition(".")[0] for option in values if "." in option]
         groups = [name for name in dict.fromkeys([*first, *known.groups]) if name != HYDRA]
-        backbone = ["Options of the whole command", *_rows(known, values, top), ""]
-        backbone += ["Options used most", *_rows(known, values, often), ""]
-        backbone += [
-            f"Groups: wordless {own.name} --help GROUP shows the options of a group, --help {_ALL} every option"
-        ]
+        body = ["Options of the whole command", *_rows(known, values, top), ""]
+        body += ["Options used most", *_rows(known, values, often), ""]
+        body += [f"Groups: wordless {own.name} --help GROUP shows the options of a group, --help {_ALL} every option"]
         chosen = {}
         for key, group in known.groups.items():
             others = [choice for choice in group.choices if choice != group.chosen]
             listed = " | ".join([group.chosen, *others])
             chosen[key] = f"{group.chosen} ({len(others)} others)" if len(others) > MANY else listed
-        backbone += [*_rows(known, chosen, groups), ""]
+        body += [*_rows(known, chosen, groups), ""]
     else:
-        backbone = [*_sections(values, known, values), *_choices(known.groups, known)]
+        body = [*_sections(values, known, values), *_choices(known.groups, known)]
     notes = [*known.notes.splitlines(), ""] if known.notes else []
-    return "\n".join([*begin, *backbone, *notes, FOOTER])
+    return "\n".join([*begin, *body, *notes, FOOTER])
 
 
 def _composed(own: Command, words: Sequence[str]) -> tuple[Index, dict[str, str]]:

@@ -79,9 +79,17 @@ def with_names_of_today(config: Mapping[str, Any], known: Index) -> dict[str, An
         value = group.pop(last)
         several = isinstance(value, list)
         named = [values.get(each, each) if isinstance(each, str) else each for each in (value if several else [value])]
-        group[new.rpartition(".")[2]] = named if several else named[0]
+        own = new.rpartition(".")[2]
+        group[own] = _merged(group.get(own), named if several else named[0])
         tell_renamed(old, new, old)
     return found
+
+
+def _merged(under: object, over: object) -> object:
+    """Return the value ``over``; of two mappings, one with the values of both, as Hydra merges a preset."""
+    if not isinstance(under, Mapping) or not isinstance(over, Mapping):
+        return over
+    return {**under, **{name: _merged(under.get(name), value) for name, value in over.items()}}
 
 
 def unknown_option(name: str, known: Index) -> InputError:

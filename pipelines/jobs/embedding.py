@@ -138,19 +138,19 @@ def pooled_features(
 ) -> dict[str, CachedArtifact]:
     """Pool the representations of all clips, averaged over their views, by the name of their row."""
     config = Tokenizer.from_pretrained(own.tokenizer.folder).config
-    read = ClipReading(session=session, manifest=manifest, audio=config.audio, vectors=reading.vectors)
-    made = {"log_mel": log_mel_features(read, own.tokenizer)}
+    read = ClipReading(manifest=manifest, audio=config.audio, device=session.gang.device, vectors=reading.vectors)
+    made = {"log_mel": log_mel_features(session, read, own.tokenizer)}
     if config.speech_layer is None:  # a speech model has no bottleneck
-        made["bottleneck"] = bottleneck_features(read, own.tokenizer, own.tokenizer.key)
-    coded = _codes_of(read, own.tokenizer, reading)
+        made["bottleneck"] = bottleneck_features(session, read, own.tokenizer, own.tokenizer.key)
+    coded = _codes_of(session, read, own.tokenizer, reading)
     bag, gpt = (name_read_as(name, reading.readout) for name in (BAG_OF_CODES, GPT_METHOD))
     states = gpt_features(session, coded, own.model, states=reading.states, of=gpt)
     return made | {bag: code_features(session, coded, of=bag), gpt: states}
 
 
-def _codes_of(read: ClipReading, tokenizer: CachedArtifact, reading: ReadingConfig) -> CodesOfViews:
+def _codes_of(session: Session, read: ClipReading, tokenizer: CachedArtifact, reading: ReadingConfig) -> CodesOfViews:
     if reading.readout == "codes":
-        return read.coded_in(tokenizer, codes(read.session, read.manifest, tokenizer))
+        return read.coded_in(session, tokenizer, codes(session, read.manifest, tokenizer))
     return SoftlyCodedViews(reading=read, tokenizer=tokenizer)
 
 
@@ -165,14 +165,14 @@ def models_of_run(folder: Path, reading: ReadingConfig) -> CodeModels:
     rule = "a speech model makes the codes of this run, and similarities are of patches: choose codes"
     require(works, "compare.readout", reading.readout, rule)
     require_same_codebook(language_model.format, loaded.format, owner=language_model.name)
-    return CodeModels(tokenizer=_tokenizer_entry(loaded, tokenizer), model=_model_entry("lm", model))
+    return CodeModels(tokenizer=_tokenizer_artifact(loaded, tokenizer), model=_model_artifact("lm", model))
 
 
-def _tokenizer_entry(tokenizer: Tokenizer, folder: Path) -> CachedArtifact:
+def _tokenizer_artifact(tokenizer: Tokenizer, folder: Path) -> CachedArtifact:
     return CachedArtifact(stage="tokenizer", key=tokenizer.format.codebook, place=folder, reused=True)
 
 
-def _model_entry(stage: str, folder: Path) -> CachedArtifact:
+def _model_artifact(stage: str, folder: Path) -> CachedArtifact:
     return CachedArtifact(stage=stage, key=file_hash(folder / WEIGHTS)[:16], place=folder, reused=True)
 
 
@@ -331,10 +331,12 @@ def sound_features(
     session: Session, manifest: Clips, run: Path, tokenizer: Tokenizer, reading: ReadingConfig, method: str
 ) -> dict[str, CachedArtifact]:
     """Pool the layers of a GPT of a run that reads sound, and its input: log-mel, or a bag of codes."""
-    tokens = _tokenizer_entry(tokenizer, run / "tokenizer")
-    read = ClipReading(session=session, manifest=manifest, audio=tokenizer.front_end.absolute, vectors=reading.vectors)
-    part = METHODS[method].trained_entry
-    sound = sound_gpt_features(read, method, _model_entry(part, run / part))
+    tokens = _tokenizer_artifact(tokenizer, run / "tokenizer")
+    read = ClipReading(
+        manifest=manifest, audio=tokenizer.front_end.absolute, device=session.gang.device, vectors=reading.vectors
+    )
+    part = METHODS[method].trained_artifact
+    sound = sound_gpt_features(session, read, method, _model_artifact(part, run / part))
     if METHODS[method].input == "log_mel":
-        return {"log_mel": log_mel_features(read, tokens), method: sound}
-    return {BAG_OF_CODES: code_features(session, _codes_of(read, tokens, reading)), method: sound}
+        return {"log_mel": log_mel_features(session, read, tokens), method: sound}
+    return {BAG_OF_CODES: code_features(session, _codes_of(session, read, tokens, reading)), method: sound}

@@ -66,7 +66,7 @@ MADE_BY: Mapping[str, tuple[str, str]] = {
     SIMILARITIES[GPT_METHOD]: ("lm", BAG_OF_SIMILARITIES),
     f"plain_{BAG_OF_CODES}": ("tokenizer", ""),
     f"plain_{GPT_METHOD}": ("lm", ""),
-    **{name: (each.trained_entry, each.input or "") for name, each in METHODS.items() if each.of_sound},
+    **{name: (each.trained_artifact, each.input or "") for name, each in METHODS.items() if each.of_sound},
 }
 
 
@@ -229,7 +229,7 @@ class SoundProbe:
         if own.of_sound:
             assert own.features is not None, "a method whose network is kept says what makes its vectors"
             found = OF_SOUND[own.features](
-                self.run / own.trained_entry, views, self.audio.absolute, recipe.vectors, device=self.device
+                self.run / own.trained_artifact, views, self.audio.absolute, recipe.vectors, device=self.device
             )
             return {f"{method}/{key}": values for key, values in found.items()}
         codes = [self._codes(view) for view in views]

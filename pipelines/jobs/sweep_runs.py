@@ -56,7 +56,7 @@ class SweepPage(Callback):
         self._planned: tuple[Job, ...] = ()
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """TaskGraph the jobs and their folders.
+        """Plan the jobs and their folders.
 
         Jobs of earlier commands stay part of a sweep that has a name, whose options `ClaimedFolder` has compared, but
         for failed jobs that this command does not repeat: their values may be mistyped.

@@ -113,7 +113,7 @@ class Method:
         return self.trained_by or self.name
 
     @property
-    def trained_entry(self) -> str:
+    def trained_artifact(self) -> str:
         """The name of its trained network in ``results.json`` and in the folder of a run."""
         return self.kept_as or self.training_stage
 

@@ -122,13 +122,11 @@ class Chart:
         text = written.getvalue()
         # Identifiers that nothing refers to are those of other charts of the page, too.
         unneeded = r'<style.*?</style>| id="(?![a-zC][0-9a-f]{10}")[^"]*"|(?<=>)\s+(?=<)'
-        backbone = re.sub(unneeded, "", text[text.index("<svg") :].strip(), flags=re.DOTALL)
+        body = re.sub(unneeded, "", text[text.index("<svg") :].strip(), flags=re.DOTALL)
         for colour, variable in VARIABLES.items():
-            backbone = backbone.replace(f": {colour}", f": var(--{variable}, {colour})")
+            body = body.replace(f": {colour}", f": var(--{variable}, {colour})")
         shown = Markup(' class="chart" role="img" aria-label="{}"').format(self.description)
-        drawn = Markup(
-            re.sub(r' width="[^"]*" height="[^"]*"', lambda _: shown, backbone, count=1)
-        )  # all text is escaped
+        drawn = Markup(re.sub(r' width="[^"]*" height="[^"]*"', lambda _: shown, body, count=1))  # all text is escaped
         if not self.scrolls:
             return drawn
         region = '<div class="scrolled" role="region" tabindex="0" aria-label="{}"><div style="width: {:.0f}px">'

@@ -1,1 +1,1 @@
-"""Extras: what a run can do beyond codes, a language model, probes and sound. `table` lists them."""
+"""Plugins: what a run can do beyond codes, a language model, probes and sound. `table` lists them."""

@@ -50,7 +50,7 @@ from wordless.base.saved_models import WEIGHTS
 # name of the artifact of a training -> its group of options
 TRAINED_WITH = {
     **{"autoencoder": "tokenizer", "lm": "lm", "vocoder": "vocoder"},
-    **{method.trained_entry: method.training for method in METHODS.values() if method.training},
+    **{method.trained_artifact: method.training for method in METHODS.values() if method.training},
 }
 TRAINED = ("autoencoder", "code_decoder", "lm", "vocoder")  # stages with a training curve
 
@@ -188,8 +188,8 @@ def _of_training(artifacts: Mapping[str, CachedArtifact], protocol: str, codes_p
 def _comparison(probes: Probes, made: Made, settings: RunSettings) -> Comparison:
     first = min(seed for _, seed in made)
     own = {name: method for name, method in METHODS.items() if method.training and method.base is None}
-    entries_of = {"lm": "lm", **{name: method.trained_entry for name, method in own.items()}}
-    trained = {name: of for name, of in entries_of.items() if all(of in artifacts for artifacts in made.values())}
+    names = {"lm": "lm", **{name: method.trained_artifact for name, method in own.items()}}
+    trained = {name: of for name, of in names.items() if all(of in artifacts for artifacts in made.values())}
     trainings: dict[str, dict[str, Any]] = {
         name: {
             fold if seed == first else f"{fold}, seed {seed}": artifacts[of].read_json(CURVE)
@@ -219,10 +219,10 @@ def _described(row: Method, made: Made, settings: RunSettings) -> MethodRecord:
         twin = next((each for each in METHODS.values() if method.name == each.untrained and each.base is None), method)
         for each in dict.fromkeys((method, twin)):  # an untrained network is as large as the trained one
             of_codes = {"lm": "lm", "rates": f"rate_{each.rate}_lm"}
-            artifact = of_codes.get(each.reads, each.trained_entry)
-            if artifact in named and (named[artifact].folder / WEIGHTS).is_file():
-                weights.append(parameters_of(named[artifact].folder / WEIGHTS))
-                trained += [artifact] if each is method and (named[artifact].folder / CURVE).is_file() else []
+            name = of_codes.get(each.reads, each.trained_artifact)
+            if name in named and (named[name].folder / WEIGHTS).is_file():
+                weights.append(parameters_of(named[name].folder / WEIGHTS))
+                trained += [name] if each is method and (named[name].folder / CURVE).is_file() else []
                 break
         if method.readout is not None and not method.sound:
             trained.append("tokenizer")

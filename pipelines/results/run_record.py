@@ -143,6 +143,13 @@ def unit_of_figure(name: str) -> str:
     return measure.unit if measure else "ratio"
 
 
+def title_of_figure(name: str) -> str:
+    """Write the name of a figure in words."""
+    of, tail = _base(name)
+    measure = MEASURES.get(of)
+    return (measure.title if measure and measure.title else of.replace("_", " ")) + tail.replace("_", " ")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """A figure of a run or of a sweep. None: the column does not apply; docs/figures.md explains each."""

@@ -550,7 +550,7 @@ def corpus_command(kind: type[C], config: Mapping[str, object]) -> C:
 def with_choices(config: Mapping[str, object]) -> dict[str, Any]:
     """Return a copy of the config with values in place of null, where other options decide them.
 
-    Extras may join a run on the built-in corpus that names no stages.
+    Plugins may join a run on the built-in corpus that names no stages.
     """
     values: dict[str, Any] = deepcopy(dict(config))
     own = plugins(values)

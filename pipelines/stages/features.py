@@ -7,7 +7,7 @@ manifest, named ``method[/layer]:pooling``.
 import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
 from itertools import groupby, islice
 from operator import attrgetter
@@ -106,9 +106,9 @@ def _together(views: Sequence[View], device: torch.device) -> list[Sequence[View
 class ClipReading:
     """The recordings that methods describe, the front end, and how clips become vectors."""
 
-    session: Session
     manifest: Clips
     audio: SpectrogramConfig
+    device: torch.device  # of the models that describe them; it decides no key
     vectors: VectorConfig = VECTORS
     noises: tuple[Noise, ...] = ()  # test clips have more rows, with each
     noise_recordings: Mapping[str, Sequence[Clip]] = field(default_factory=dict)  # of the noises that have a folder
@@ -133,14 +133,18 @@ class ClipReading:
         """The views that are not clips as they are."""
         return [view for view in self.views if view.change != AS_RECORDED]
 
-    def coded_in(self, tokenizer: CachedArtifact, codes: CachedArtifact) -> "CodedViews":
+    def coded_in(self, session: Session, tokenizer: CachedArtifact, codes: CachedArtifact) -> "CodedViews":
         """Return the codes of the views; ``codes`` are those of the clips as they are."""
         views = Views(root=self.manifest.root, views=self.others)
-        others = codes_of_views(self.session, views, tokenizer) if self.others else None
+        others = codes_of_views(session, views, tokenizer) if self.others else None
         return CodedViews(codes=codes, others=others, vectors=self.vectors)
 
     def encoder(self, tokenizer: CachedArtifact) -> Encoder:
-        return Encoder(folder=tokenizer.folder, root=self.manifest.root, device=str(self.session.gang.device))
+        return Encoder(folder=tokenizer.folder, root=self.manifest.root, device=str(self.device))
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out what follows from the fields: other processes make it again where they read it."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def stacked(self, vectors: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
         """Average the vectors ``(dim,)`` of the views of each row, and stack them to ``(rows, dim)``."""
@@ -152,16 +156,19 @@ class ClipReading:
 _WHOLE = 2  # frames: the end of a recording's log-mel is made a multiple of them, whatever patches its codes have
 
 
-def log_mel_features(reading: ClipReading, tokenizer: CachedArtifact) -> CachedArtifact:
+def log_mel_features(session: Session, reading: ClipReading, tokenizer: CachedArtifact) -> CachedArtifact:
     """Compute pooled log-mel. Of the tokenizer it reads the front end, and mean and deviation, and no patch."""
-    front_end, work = front_end_fingerprint(tokenizer.folder), partial(log_mel_vectors, reading.encoder(tokenizer))
-    return _pooled_views(reading.session, reading, "log_mel", work, front_end)
+    front_end = front_end_fingerprint(tokenizer.folder)
+    work = partial(log_mel_vectors, reading.encoder(tokenizer))
+    return _pooled_views(session, reading, "log_mel", work, front_end)
 
 
-def bottleneck_features(reading: ClipReading, tokenizer: CachedArtifact, autoencoder: str) -> CachedArtifact:
+def bottleneck_features(
+    session: Session, reading: ClipReading, tokenizer: CachedArtifact, autoencoder: str
+) -> CachedArtifact:
     """Compute pooled bottlenecks, the same for every codebook of an autoencoder, whose key or fingerprint is given."""
     work = partial(bottleneck_vectors, reading.encoder(tokenizer))
-    return _pooled_views(reading.session, reading, "bottleneck", work, autoencoder)
+    return _pooled_views(session, reading, "bottleneck", work, autoencoder)
 
 
 @stage("{method}_features", version=3, title="{method} of {reading.title}", keys={"work": lambda work: None})
@@ -228,7 +235,7 @@ class CodedViews:
         formats = [read_codes(each.codes.folder)[0] for each in (*self.coarser, self)]
         return CodesFormat.of_rates(formats) if self.coarser else formats[0]
 
-    def pooled(self, pool_views: CodesVectors) -> dict[str, FloatArray]:
+    def pooled(self, session: Session, pool_views: CodesVectors) -> dict[str, FloatArray]:
         """Pool the codes of the views, those of `ROWS_AT_ONCE` rows at a time, and average the vectors of each row."""
         rates = zip(*(each._of_own_rate() for each in (*self.coarser, self)), strict=True)
         views, size = map(join_rates, rates), ROWS_AT_ONCE * self.vectors.test_time_augmentation
@@ -267,14 +274,14 @@ class SoftlyCodedViews:
     def format(self) -> CodesFormat:
         return self.reading.encoder(self.tokenizer).tokenizer.format
 
-    def pooled(self, pool_views: CodesVectors) -> dict[str, FloatArray]:
+    def pooled(self, session: Session, pool_views: CodesVectors) -> dict[str, FloatArray]:
         """Pool the codes of the views, `BOTTLENECKS_AT_ONCE` at a time, and average the vectors of each row."""
-        return _pooled_rows(self._blocks(), pool_views, self.vectors.test_time_augmentation)
+        return _pooled_rows(self._blocks(session), pool_views, self.vectors.test_time_augmentation)
 
-    def _blocks(self) -> Iterator[list[SoftCodes]]:
+    def _blocks(self, session: Session) -> Iterator[list[SoftCodes]]:
         encoder, reading = self.reading.encoder(self.tokenizer), self.reading
         block, steps = list[SoftCodes](), 0
-        for bottlenecks in reading.session.each("soft codes", partial(bottlenecks_of, encoder), reading.views):
+        for bottlenecks in session.each("soft codes", partial(bottlenecks_of, encoder), reading.views):
             block.append(soft_codes(encoder.tokenizer, torch.from_numpy(bottlenecks)))
             steps += len(bottlenecks)
             if steps >= BOTTLENECKS_AT_ONCE and len(block) % self.vectors.test_time_augmentation == 0:
@@ -305,7 +312,7 @@ def code_features(run: StageRun, coded: CodesOfViews, *, of: str = BAG_OF_CODES)
         vectors = [bags_of_codes(codes, poolings) for codes in clips]
         return {f"{of}:{each}": np.stack([own[each] for own in vectors]) for each in poolings}
 
-    write_features(run.folder, coded.pooled(bags))
+    write_features(run.folder, coded.pooled(run, bags))
 
 
 def bag_features(encoder: Encoder, view: View, *, poolings: Sequence[Pooling] = POOLINGS) -> dict[str, FloatArray]:
@@ -347,7 +354,7 @@ def gpt_features(
         model.gpt.to(run.gang.device).eval()
     with run.terminal.working(f"states of {of}", 1, "windows") as progress:
         states_of = partial(layer_features, model, of=states, vectors=coded.vectors, progress=progress.advance_to)
-        found = coded.pooled(states_of)
+        found = coded.pooled(run, states_of)
     write_features(run.folder, found, of=of)
 
 
@@ -406,7 +413,7 @@ def _chroma_of(audio: SpectrogramConfig) -> partial[FloatArray]:
 FRAMES: Mapping[str, Callable[[SpectrogramConfig], partial[FloatArray]]] = {"mfcc": _mfcc_of, "chroma": _chroma_of}
 
 
-def frame_features(reading: ClipReading, frames: MakeFrames, *, method: str) -> CachedArtifact:
+def frame_features(session: Session, reading: ClipReading, frames: MakeFrames, *, method: str) -> CachedArtifact:
     """Compute the frames of each clip, and pool them under the keys ``method:pooling``.
 
     The key has the function's options and source code, not that of functions it calls.
@@ -414,7 +421,7 @@ def frame_features(reading: ClipReading, frames: MakeFrames, *, method: str) -> 
     rate = reading.audio.sample_rate
     work = partial(frame_vectors, frames, method, rate, reading.manifest.root)
     decides = [inspect.getsource(frames.func), frames.keywords, rate]
-    return _pooled_views(reading.session, reading, method, work, decides)
+    return _pooled_views(session, reading, method, work, decides)
 
 
 def frame_vectors(

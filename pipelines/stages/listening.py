@@ -472,12 +472,13 @@ class Evaluator:
 
 def create_probe_evaluator(name: EvaluatorName, tokenizer: Encoder, probe: CachedArtifact) -> Evaluator:
     """Return the linear probe that is best on validation, with mean and thirds of the clip as it is as candidates."""
+    describe, scores = partial(PROBED[name][1], tokenizer), partial(_probe_scores, probe)
+    return Evaluator(name=name, inputs=(probe,), describe=describe, scores=scores)
 
-    def scores(pooled: Mapping[str, FloatArray]) -> FloatArray:
-        fitted = FittedProbe.from_pretrained(probe.folder)
-        return fitted.scores(pooled[fitted.description.of])
 
-    return Evaluator(name=name, inputs=(probe,), describe=partial(PROBED[name][1], tokenizer), scores=scores)
+def _probe_scores(probe: CachedArtifact, pooled: Mapping[str, FloatArray]) -> FloatArray:
+    fitted = FittedProbe.from_pretrained(probe.folder)
+    return fitted.scores(pooled[fitted.description.of])
 
 
 def label_task(session: Session, manifest: Clips, config: ProbeConfig) -> ProbeTask | None:

@@ -85,15 +85,25 @@ def _clips_of(artifact: CachedArtifact) -> list[tuple[str, Split]]:
     return clips
 
 
-def _waveforms(run: StageRun, clips: Clips, sample_rate: int) -> None:
+_TITLE = "waveforms of {clips} clips"
+
+
+@stage("waveforms", version=2, title=_TITLE, splits=TRAINED_ON)
+def waveforms(run: StageRun, clips: Clips, sample_rate: int) -> None:
+    """Store the samples of the clips that are trained on, ``sample_rate`` in Hz."""
+    _write_waveforms(run, clips, sample_rate)
+
+
+@stage("test_waveforms", version=2, title=_TITLE, splits=("test",))
+def test_waveforms(run: StageRun, clips: Clips, sample_rate: int) -> None:
+    """Store the samples of the test clips, ``sample_rate`` in Hz."""
+    _write_waveforms(run, clips, sample_rate)
+
+
+def _write_waveforms(run: StageRun, clips: Clips, sample_rate: int) -> None:
     lengths = [resampled_length(clip.num_samples, clip.sample_rate, sample_rate) for clip in clips.clips]
     write = partial(_write_waveform, clips.root, sample_rate)
     write_clips(run, "waveforms", run.folder / VALUES, clips.clips, lengths, write, dtype=np.int16)
-
-
-_TITLE = "waveforms of {clips} clips"
-waveforms = stage("waveforms", version=2, title=_TITLE, splits=TRAINED_ON)(_waveforms)
-test_waveforms = stage("test_waveforms", version=2, title=_TITLE, splits=("test",))(_waveforms)
 
 
 def _write_waveform(root: Path, sample_rate: int, samples: Array, clip: Clip) -> None:

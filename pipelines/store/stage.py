@@ -16,23 +16,22 @@ stage's name, its version, and all arguments:
 
 A stage that is called in a task graph gives its artifact at once, because its key follows from its arguments. The
 artifact is made when somebody opens its folder, or at the end of the graph, where several are made at the same time in
-processes. Such a process repeats the calls of a trial (a fold and a seed), because functions do not travel between
-processes. Some calls read an artifact while a trial is planned; so where several trials are left, processes repeat all
-of them first.
+processes. What travels to a process is the call: a `StageTask` of plain values.
 """
 
 import inspect
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, fields, is_dataclass, replace
-from functools import partial, wraps
+from functools import partial, update_wrapper
 from itertools import chain
 from pathlib import Path
 from string import Formatter
+from threading import Semaphore, Thread
 from types import MappingProxyType, NoneType
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 import torch
 from torch import nn
@@ -55,6 +54,7 @@ from wordless.training.fit import B, Batches, Gang, LossFunction, fit
 J = TypeVar("J")
 R = TypeVar("R")
 S = TypeVar("S", bound="Session")
+P = ParamSpec("P")
 CHECKPOINT = "fit.safetensors"
 _WIDTH = 20  # of the column of stages in the log
 
@@ -80,42 +80,37 @@ class Session:
     engine: EngineConfig = LOCAL  # of the workers
     shared: tuple[Path, ...] = ()  # files and folders that all workers must see, beside the store
     graph: "TaskGraph | None" = None  # makes artifacts later, several at the same time; None: made at once
-    trial: Hashable = None  # of the graph
     progress: RunProgress | None = None  # of the run as a whole
+    threads: int | None = None  # with which stages compute; None: as this process is set
 
-    def artifact(
-        self, cache_key: CacheKey, title: str, make: "Callable[[StageRun], None]", *, read: set[str], together: bool
-    ) -> CachedArtifact:
-        """Return the artifact of ``cache_key``, found, made now, or left to the graph; ``read``: keys of its inputs."""
-        if together:
-            processes = {"threads": self._threads(), "processes": self.gang.size}
-            cache_key = replace(cache_key, arguments={**cache_key.arguments, **processes})
-        name = self.training.format(stage=cache_key.stage)
-        title = f"{cache_key.stage:<{_WIDTH}} {cache_key.digest}  {title}"
-        make_it = partial(self._make, cache_key, title, make, together=together)
+    def artifact(self, task: "StageTask") -> CachedArtifact:
+        """Return the artifact of a call, found, made now, or left to the graph."""
         if self.graph is None:
-            artifact = make_it()
-            self._track(artifact, name)
+            artifact = self.make(task)
+            self._track(artifact, task.training)
             return artifact
-        if (known := self.graph.artifacts.get(cache_key.digest)) is not None:
+        if (known := self.graph.artifacts.get(task.cache_key.digest)) is not None:
             return known
-        if found := self.store.find(cache_key) is not None and cache_key.digest not in self.graph.made:
-            self.terminal.say(f"reused    {title}")
-            self._note_reused(cache_key)
-        artifact = self.store.artifact(cache_key, reused=found)
-        artifact = self.graph.add(artifact, make_it, read=read, trial=self.trial, is_training=together)
-        self.graph.when_made(artifact, lambda made: self._track(made, name))
+        if found := self.store.find(task.cache_key) is not None:
+            self.terminal.say(f"reused    {task.line}")
+            self._note_reused(task.cache_key)
+        artifact = self.graph.add(task, self.store.artifact(task.cache_key, reused=found), self)
+        self.graph.when_made(artifact, lambda made: self._track(made, task.training))
         return artifact
 
-    def _make(
-        self, cache_key: CacheKey, title: str, make: "Callable[[StageRun], None]", *, together: bool
-    ) -> CachedArtifact:
+    def make(self, task: "StageTask") -> CachedArtifact:
+        """Make the artifact of a call in this process, with the threads of the call, or find it in the store."""
+        with limited_threads(task.threads):
+            return self._make(task)
+
+    def _make(self, task: "StageTask") -> CachedArtifact:
+        cache_key, together = task.cache_key, task.stage.together
         if self.graph is not None and (made := self.store.find(cache_key)) is not None:
             return made  # by another process of the graph
         leader = self.gang.rank == 0
 
         def waiting(cache_key: CacheKey) -> None:
-            self.terminal.say(f"waiting   {title}: another process is making it")
+            self.terminal.say(f"waiting   {task.line}: another process is making it")
 
         artifact = self.store.find(cache_key) if leader else None  # most stages of a repeated run need no lock
         with self.store.locked(cache_key, waiting) if leader and artifact is None else nullcontext():
@@ -126,12 +121,12 @@ class Session:
             # Rank 0's look at the store decides for all: another run may finish the artifact at any moment.
             found = self.gang.sum([float(artifact is not None)])[0] > 0
             if found and self.graph is None:
-                self.terminal.say(f"reused    {title}")
+                self.terminal.say(f"reused    {task.line}")
                 self._note_reused(cache_key)
             elif not found and (leader or together):
                 making = self.store.making(cache_key) if leader else nullcontext(self.store.partial(cache_key))
-                with self.terminal.computing(title), self._watched(cache_key), making as place:
-                    make(StageRun(**{**vars(self), "folder": place, "stage": cache_key.stage}))
+                with self.terminal.computing(task.line), self._watched(cache_key), making as place:
+                    task.stage.write(StageRun(**{**vars(self), "folder": place, "stage": cache_key.stage}), task.given)
         self.gang.barrier()  # after rank 0 has renamed the folder: the others read the artifact from here on
         return artifact or self.store.artifact(cache_key, reused=found)
 
@@ -189,13 +184,12 @@ class Session:
         with self.terminal.working(title, sum(map(len, groups)), "clips") as progress, self.pool() as pool:
             yield from progress.each(chain.from_iterable(in_order(work, groups, pool)))
 
-    def _threads(self) -> int:
-        own = torch.get_num_threads()
+    def require_same_threads(self, own: int) -> None:
+        """Refuse a gang whose processes compute with other numbers of threads, which decide keys."""
         total, squares = self.gang.sum([own, own * own])
         if squares * self.gang.size != total * total:
             problem = f"one of {self.gang.size} processes computes with {own} threads, and another with another number"
             raise InputError(f"{problem}; give all of them the same, such as threads=1")
-        return own
 
     def _track(self, artifact: CachedArtifact, name: str) -> None:
         """Give trackers the whole curve of a training, made here or found; a training without steps has no points."""
@@ -225,7 +219,7 @@ class StageRun(Session):
         *,
         sound: TrainingSound | None = None,
     ) -> TrainingRecord:
-        """StageTask `fit` with checkpoints, progress and trackers; ``option`` names the config on the command line.
+        """Call `fit` with checkpoints, progress and trackers; ``option`` names the config on the command line.
 
         Afterwards the log and `COVERAGE` say what was read of the training recordings, ``sound``; None: of none.
         """
@@ -261,7 +255,6 @@ class StageRun(Session):
         return report
 
 
-P = ParamSpec("P")
 LONG = 100  # values of a list or mapping that a record of an artifact shows; of more it has the hash
 
 
@@ -274,6 +267,93 @@ def labels_of(clips: Clips) -> list[object]:
 _PLAIN = frozenset((NoneType, bool, int, float, str))  # types of values that are their own key
 
 
+@dataclass(frozen=True, kw_only=True)
+class StageTask:
+    """A call of a stage: plain values, which travel to the process that makes its artifact."""
+
+    stage: "Stage[Any]"
+    given: Mapping[str, object]  # arguments of the stage's function, by name
+    cache_key: CacheKey
+    title: str
+    read: frozenset[str]  # keys of the artifacts that it reads
+    threads: int  # with which it computes: they decide last bits, so they are those of the process that called
+    training: str  # name of its training, as of `Session.training`
+    place: str  # fold and seed, as of `Session.place`
+
+    @property
+    def line(self) -> str:
+        """What the log says of it: stage, key and title."""
+        return f"{self.cache_key.stage:<{_WIDTH}} {self.cache_key.digest}  {self.title}"
+
+
+class Stage(Generic[P]):
+    """A function that writes the files of an artifact, with what of its arguments decides them: see `stage`."""
+
+    def __init__(
+        self,
+        make: Callable[Concatenate[StageRun, P], None],
+        *,
+        name: str,
+        version: int,
+        title: str,
+        splits: tuple[Split, ...],
+        keys: Mapping[str, Callable[[Any], object] | None],
+        together: bool,
+        formerly: Mapping[str, str],
+    ) -> None:
+        update_wrapper(self, make)
+        self._function, self._signature, self._name, self._version = make, inspect.signature(make), name, version
+        self._title, self._splits, self._keys, self._formerly = title, splits, keys, formerly
+        self._in_title = {str(of).partition(".")[0] for _, of, _, _ in Formatter().parse(title) if of}
+        self.together = together
+
+    def __reduce__(self) -> str:
+        """Travel between processes by name, as a function does."""
+        return self._function.__qualname__
+
+    def __call__(self, session: Session, /, *args: P.args, **kwargs: P.kwargs) -> CachedArtifact:
+        """Return the artifact of these arguments, found in the store, made now, or left to the session's graph."""
+        bound = self._signature.bind(session, *args, **kwargs)
+        bound.apply_defaults()
+        given = {
+            of: each.only(*self._splits) if self._splits and isinstance(each, Clips) else each
+            for of, each in [*bound.arguments.items()][1:]
+        }
+        return session.artifact(self.task(session, given))
+
+    def task(self, session: Session, given: Mapping[str, object]) -> StageTask:
+        """Return the call of the stage with these arguments of its function."""
+        read = {artifact.key for artifact in given.values() if isinstance(artifact, CachedArtifact)}
+        decide = {each: value for each, value in given.items() if each not in self._keys}
+        decide |= {each: key(given[each]) for each, key in self._keys.items() if key is not None and each in given}
+        arguments = {self._formerly.get(each, each): argument_key(value, read) for each, value in decide.items()}
+        threads = session.threads or torch.get_num_threads()
+        if self.together:
+            session.require_same_threads(threads)
+            arguments |= {"threads": threads, "processes": session.gang.size}
+        name = self._name.format_map(given)
+        return StageTask(
+            stage=self,
+            given=given,
+            cache_key=CacheKey(name, self._version, arguments),
+            title=self._title.format_map({each: _shown(given[each]) for each in self._in_title}),
+            read=frozenset(read),
+            threads=threads,
+            training=session.training.format(stage=name),
+            place=session.place,
+        )
+
+    def write(self, run: StageRun, given: Mapping[str, object]) -> None:
+        """Write the artifact into ``run.folder``; the function gets no labels and groups that are not in the key."""
+        bound = self._signature.bind_partial(run)
+        for of, each in given.items():
+            if isinstance(each, Clips) and of not in self._keys:
+                bound.arguments[of] = each.with_columns(label=None, group=None)
+            else:
+                bound.arguments[of] = each
+        self._function(*bound.args, **bound.kwargs)
+
+
 def stage(
     name: str,
     *,
@@ -283,7 +363,7 @@ def stage(
     keys: Mapping[str, Callable[[Any], object] | None] = MappingProxyType({}),
     together: bool = False,
     formerly: Mapping[str, str] = MappingProxyType({}),
-) -> Callable[[Callable[Concatenate[StageRun, P], None]], Callable[Concatenate[Session, P], CachedArtifact]]:
+) -> Callable[[Callable[Concatenate[StageRun, P], None]], Stage[P]]:
     """Make a stage of a function that writes the files of an artifact into ``run.folder``.
 
     Arguments can stand in ``name`` and ``title``, such as ``{fit.summary}``; in the title, lists, views and clip tables
@@ -297,34 +377,17 @@ def stage(
     the numbers of threads and processes, which decide the rounding of sums.
     """
 
-    def decorate(make: Callable[Concatenate[StageRun, P], None]) -> Callable[Concatenate[Session, P], CachedArtifact]:
-        signature = inspect.signature(make)
-        in_title = {str(of).partition(".")[0] for _, of, _, _ in Formatter().parse(title) if of}
-
-        @wraps(make)
-        def call(session: Session, /, *args: P.args, **kwargs: P.kwargs) -> CachedArtifact:
-            bound = signature.bind(session, *args, **kwargs)
-            bound.apply_defaults()
-            given = {
-                of: each.only(*splits) if splits and isinstance(each, Clips) else each
-                for of, each in [*bound.arguments.items()][1:]
-            }
-            read = {artifact.key for artifact in given.values() if isinstance(artifact, CachedArtifact)}
-            decide = {each: value for each, value in given.items() if each not in keys}
-            decide |= {each: key(given[each]) for each, key in keys.items() if key is not None and each in given}
-            arguments = {formerly.get(each, each): argument_key(value, read) for each, value in decide.items()}
-            cache_key = CacheKey(name.format_map(given), version, arguments)
-            shown = title.format_map({each: _shown(given[each]) for each in in_title})
-
-            def work(run: StageRun) -> None:
-                for of, each in given.items():
-                    plain = isinstance(each, Clips) and of not in keys  # its key does not have the labels
-                    bound.arguments[of] = each.with_columns(label=None, group=None) if plain else each
-                make(run, *bound.args[1:], **bound.kwargs)
-
-            return session.artifact(cache_key, shown, work, read=read, together=together)
-
-        return call
+    def decorate(make: Callable[Concatenate[StageRun, P], None]) -> Stage[P]:
+        return Stage(
+            make,
+            name=name,
+            version=version,
+            title=title,
+            splits=splits,
+            keys=keys,
+            together=together,
+            formerly=formerly,
+        )
 
     return decorate
 
@@ -380,59 +443,63 @@ def argument_key(value: object, read: set[str]) -> object:
     return argument_key(values_in_keys(value, decide), read)
 
 
-Repeat = Callable[["TaskGraph", Hashable], None]  # makes the calls of one trial of a run again
-Begin = Callable[[Hashable, str | None], "Future[set[str]]"]  # lets a process work for a trial: `_Repeated.answer`
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageTask:
-    read: set[str]  # keys of its inputs
-    artifact: CachedArtifact  # that it makes, or that the store has
-    make: Callable[[], CachedArtifact]  # makes or finds the artifact, in this process
-    threads: int  # that it computes with: they decide last bits, so they are those of the process that made the graph
-    trial: Hashable  # of the run: a fold and a seed
-    is_training: bool
-
-
 class TaskGraph:
     """Calls of stages in order, of which those that are ready are made; `open_task_graph` creates one."""
 
-    def __init__(self, begin: "Begin | None" = None, *, threads: int = 1, trials: Sequence[Hashable] = ()) -> None:
-        """Plan ``trials`` for processes that ``begin`` work and have so many ``threads`` together; None: this one."""
-        self._begin, self._threads, self._trials = begin, threads, [*trials]
+    def __init__(self, begin: Callable[[StageTask], "Future[None]"] | None = None, *, threads: int = 1) -> None:
+        """Make tasks in processes that ``begin`` starts and that have so many ``threads`` together; None: in this."""
+        self._begin, self._threads = begin, threads
         self.artifacts: dict[str, CachedArtifact] = {}  # by key, of all calls
-        self.made: set[str] = set()  # keys of artifacts that this process made, or another one that planned ahead
-        self._left: dict[str, StageTask] = {}  # calls by key whose artifacts are not made yet
+        self._left: dict[str, tuple[StageTask, CachedArtifact, Session]] = {}  # by key, those that are not made yet
         self._notices: dict[str, list[Callable[[CachedArtifact], object]]] = {}
+        self._planning: _Plan | None = None  # the one whose turn it is
 
-    def add(
-        self,
-        artifact: CachedArtifact,
-        make: Callable[[], CachedArtifact],
-        *,
-        read: set[str],
-        trial: Hashable,
-        is_training: bool,
-    ) -> CachedArtifact:
+    def add(self, task: StageTask, artifact: CachedArtifact, session: Session) -> CachedArtifact:
         """Take a new call, and return its artifact, which is made when it is first read."""
-        key, threads = artifact.key, torch.get_num_threads()
-        while self._trials and self._trials[0] != trial:
-            self._trials.pop(0)  # it is planned
-        if not artifact.reused and key not in self.made:
-            call = StageTask(
-                read=read, artifact=artifact, make=make, threads=threads, trial=trial, is_training=is_training
-            )
-            self._left[key] = call
-            artifact = replace(artifact, make=lambda: self.make([key]))
-        self.artifacts[key] = artifact
+        if not artifact.reused:
+            self._left[artifact.key] = task, artifact, session
+            artifact = replace(artifact, make=partial(self._read, artifact.key))
+        self.artifacts[artifact.key] = artifact
         return artifact
 
     def when_made(self, artifact: CachedArtifact, tell: Callable[[CachedArtifact], object]) -> None:
-        """StageTask ``tell`` once the artifact is made."""
+        """Call ``tell`` once the artifact is made."""
         if artifact.key in self._left:
             self._notices.setdefault(artifact.key, []).append(tell)
         else:
             tell(artifact)
+
+    def plan(self, plans: Sequence[Callable[[], R]]) -> list[R]:
+        """Let each plan make its calls, and return what they return.
+
+        Some calls read an artifact while they are planned. Then the next plan goes on, until all of them wait, and what
+        they wait for is made, several artifacts at the same time. One plan runs at a time, so calls have one order.
+        """
+        if len(plans) == 1:
+            return [plans[0]()]
+        made = dict[int, R]()
+        left = [_Plan(partial(lambda place, plan: made.update({place: plan()}), *each)) for each in enumerate(plans)]
+        try:
+            while left:
+                for plan in left:
+                    self._planning = plan
+                    plan.go_on()
+                self._planning = None
+                left = [plan for plan in left if plan.waits_for is not None]
+                self.make([key for plan in left if (key := plan.waits_for) is not None])
+        finally:
+            for each in left:
+                each.give_up()
+        return [made[place] for place in range(len(plans))]
+
+    def _read(self, key: str) -> None:
+        """Make the artifact that somebody reads; a plan lets the others go on meanwhile."""
+        if key not in self._left:
+            return
+        if self._planning is None:
+            self.make([key])
+        else:
+            self._planning.wait_for(key)
 
     def make(self, keys: Sequence[str] | None = None) -> None:
         """Make the artifacts of some keys and their inputs, by default all that are left.
@@ -440,48 +507,34 @@ class TaskGraph:
         Trainings and their inputs begin first. What is ready alone is made in this process, with all of its workers.
         """
         waiting = [*self._left] if keys is None else self._with_inputs(keys)
-        if keys is not None and waiting:
-            self._plan_ahead()
-        running: dict[Future[set[str]], str] = {}
+        running: dict[Future[None], str] = {}
         while waiting or running:
             ready = [key for key in waiting if not self._missing(key)]
             if not running and (self._begin is None or len(ready) == 1):
                 waiting.remove(ready[0])
-                call = self._left[ready[0]]
-                with limited_threads(call.threads):
-                    made = call.make()
-                if not made.reused:
-                    self.made.add(made.key)
+                task, _, session = self._left[ready[0]]
+                session.make(task)
                 self._finish(ready[0])
                 continue
-            trainings = [key for key in waiting if self._left[key].is_training]
+            trainings = [key for key in waiting if self._left[key][0].stage.together]
             first = {*trainings}.union(*map(self._missing, trainings))
             for key in sorted(ready, key=lambda key: key not in first):
-                busy = sum(self._left[each].threads for each in running.values())
-                if self._begin is not None and (not running or busy + self._left[key].threads <= self._threads):
+                task, busy = self._left[key][0], sum(self._left[each][0].threads for each in running.values())
+                if self._begin is not None and (not running or busy + task.threads <= self._threads):
                     waiting.remove(key)
-                    running[self._begin(self._left[key].trial, key)] = key
+                    running[self._begin(task)] = key
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 future.result()
                 self._finish(running.pop(future))
 
-    def _plan_ahead(self) -> None:
-        """Let processes plan the trials that are left, and make what is read on the way."""
-        trials, self._trials = self._trials, []
-        # Before this process makes anything: else what each trial reads while it is planned would be made one trial
-        # after the other.
-        if self._begin is not None and len(trials) > 1:
-            for future in [self._begin(trial, None) for trial in trials]:
-                self.made |= future.result()
-
     def _finish(self, key: str) -> None:
-        artifact = replace(self._left.pop(key).artifact, make=None)
+        _, artifact, _ = self._left.pop(key)
         for tell in self._notices.pop(key, ()):
             tell(artifact)
 
     def _missing(self, key: str) -> list[str]:
         """Return the keys of inputs that are not made yet."""
-        return [each for each in self._left[key].read if each in self._left]
+        return [each for each in self._left[key][0].read if each in self._left]
 
     def _with_inputs(self, keys: Sequence[str]) -> list[str]:
         """Return those of the keys that are left, and all of their inputs that are, in the order of the calls."""
@@ -492,51 +545,93 @@ class TaskGraph:
         return [key for key in self._left if key in found]
 
 
+class _GivenUpError(BaseException):
+    """Ends the thread of a plan that nobody waits for any more."""
+
+
+class _Plan:
+    """A plan in a thread of its own, which stops where it reads an artifact that is not made."""
+
+    def __init__(self, plan: Callable[[], object]) -> None:
+        self.waits_for: str | None = None  # the key of this artifact; None: the plan is at its end
+        self._plan, self._turn, self._stopped = plan, Semaphore(0), Semaphore(0)
+        self._error: BaseException | None = None
+        self._given_up = False
+        self._thread = Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        try:
+            self._plan()
+        except _GivenUpError:
+            pass
+        except BaseException as error:  # the thread that planned raises it
+            self._error = error
+        self.waits_for = None
+        self._stopped.release()
+
+    def go_on(self) -> None:
+        """Let the plan run until it stops, and raise its error if it has one."""
+        if self._thread.ident is None:
+            self._thread.start()
+        else:
+            self._turn.release()
+        self._stopped.acquire()
+        if self._error is not None:
+            raise self._error
+
+    def wait_for(self, key: str) -> None:
+        """Stop, in the plan's own thread, until the artifact of a key is made."""
+        self.waits_for = key
+        self._stopped.release()
+        self._turn.acquire()
+        if self._given_up:
+            raise _GivenUpError
+
+    def give_up(self) -> None:
+        """End the thread of a plan that waits."""
+        self._given_up = True
+        self._turn.release()
+
+
+OpenSession = Callable[[str], Session]  # fold and seed -> the session of a process that makes artifacts for another one
+
+
 @contextmanager
 def open_task_graph(
-    repeat: Repeat, trials: Sequence[Hashable], *, processes: int, threads: int, tell: Callable[[], object]
+    open_session: OpenSession, *, processes: int, threads: int, tell: Callable[[], object]
 ) -> Iterator[TaskGraph]:
-    """Give a graph of trials that up to ``processes`` make with ``threads`` each; the end of the block makes the rest.
+    """Give a graph whose tasks up to ``processes`` make with ``threads`` each; the end of the block makes the rest.
 
-    ``repeat`` makes the calls of a trial again, in another process. ``tell`` is called when the first process starts.
+    ``tell`` is called when the first process starts.
     """
     with ExitStack() as stack:
-        submit: list[Callable[..., Future[set[str]]]] = []
+        submit: list[Callable[..., Future[None]]] = []
 
-        def begin(trial: Hashable, key: str | None) -> "Future[set[str]]":
+        def begin(task: StageTask) -> "Future[None]":
             if not submit:  # processes take seconds to start
                 tell()
-                opened = open_processes(processes, partial(_Repeated.begin, repeat), threads=threads)
+                opened = open_processes(processes, partial(_Maker.begin, open_session), threads=threads)
                 submit.append(stack.enter_context(opened))
-            return submit[0](_Repeated.answer, trial, key)
+            return submit[0](_Maker.make, task)
 
-        graph = TaskGraph(begin, threads=processes * threads, trials=trials)
+        graph = TaskGraph(begin, threads=processes * threads)
         yield graph
         graph.make()
 
 
-class _Repeated(TaskGraph):
-    """The graph of a trial in a process that makes its artifacts for another one, which tells what there is to tell."""
+class _Maker:
+    """The sessions of a process that makes artifacts for another one."""
 
-    repeat: Repeat
-    graphs: dict[Hashable, TaskGraph]
-
-    @classmethod
-    def begin(cls, repeat: Repeat) -> None:
-        cls.repeat, cls.graphs = repeat, {}
+    open_session: OpenSession
+    sessions: dict[str, Session]
 
     @classmethod
-    def answer(cls, trial: Hashable, key: str | None) -> set[str]:
-        """Make the artifact of a key, or None, of a trial; return the keys of what this process made of it so far."""
-        if trial not in cls.graphs:
-            cls.graphs[trial] = cls()
-            cls.repeat(cls.graphs[trial], trial)
-        graph = cls.graphs[trial]
-        if key is not None:
-            if key not in graph.artifacts:
-                raise RuntimeError(f"the repeated calls of {trial} have no artifact {key}")
-            graph.make([key])
-        return graph.made
+    def begin(cls, open_session: OpenSession) -> None:
+        cls.open_session, cls.sessions = open_session, {}
 
-    def when_made(self, artifact: CachedArtifact, tell: Callable[[CachedArtifact], object]) -> None:
-        """Tell nothing."""
+    @classmethod
+    def make(cls, task: StageTask) -> None:
+        """Make the artifact of a task; the process that sent it tells what there is to tell."""
+        if task.place not in cls.sessions:
+            cls.sessions[task.place] = cls.open_session(task.place)
+        replace(cls.sessions[task.place], training=task.training).make(task)

@@ -64,6 +64,7 @@ from pipelines.chain.trial import Trial
 from pipelines.commandline.composed_config import resolved
 from pipelines.jobs.clips_of_run import find_corpus, read_corpus
 from pipelines.jobs.run_rules import run_settings
+from pipelines.methods.methods_table import METHODS
 from pipelines.stages.features import code_features, log_mel_features
 from pipelines.stages.stored_arrays import stored_names
 from pipelines.store.stage import Session
@@ -187,7 +188,7 @@ def stored_views(trial: Trial, folder: Path) -> StoredClips:
     frames, lengths = folder / f"views_{trial.settings.seed}.npy", folder / f"lengths_{trial.settings.seed}.npy"
     if not frames.exists():
         root, audio, sample = trial.manifest.root, trial.audio, trial.artifacts["sample"].folder
-        made = [torch.cat([*log_mel_pieces(view, root, audio, sample)]).numpy() for view in trial.views]
+        made = [torch.cat([*log_mel_pieces(view, root, audio, sample)]).numpy() for view in trial.reading.views]
         np.save(lengths, [*map(len, made)])
         with aside(frames) as beside, beside.open("wb") as file:
             np.save(file, np.concatenate(made))
@@ -226,14 +227,18 @@ def row_features(source: str, name: str, corpus: Corpus, folder: Path) -> FloatA
     own = trial.settings.gpt_sound.fit
     if (file := folder / f"{source}_{name}_{own.steps}_{own.seed}.npy").exists():
         return np.load(file)
-    parts, augmentations = list[FloatArray](), trial.vectors.test_time_augmentation
+    parts, augmentations = list[FloatArray](), trial.reading.vectors.test_time_augmentation
     if target.kind == "bag":
         parts.append(bags(corpus.codebook(target.seconds), stored_views(trial, folder), augmentations))
     elif target.kind != "input":
         parts.append(features(train(source, name, corpus, folder), stored_views(trial, folder), augmentations))
     if source != ALONE:
         of_codes, tokenizer = source == "codes", trial.artifacts["tokenizer"]
-        artifact = code_features(trial.session, trial.read_codes) if of_codes else log_mel_features(trial, tokenizer)
+        artifact = (
+            code_features(trial.session, trial.codes_of(METHODS["bag_of_codes"]))
+            if of_codes
+            else log_mel_features(trial.session, trial.reading, tokenizer)
+        )
         parts.append(load_file(artifact.folder / FEATURES)[INPUTS[source]])
     found = np.concatenate(parts, axis=1)
     with aside(file) as place, place.open("wb") as written:
@@ -259,7 +264,7 @@ def measure(vectors: FloatArray, trial: Trial) -> dict[str, object]:
     }
 
 
-def study_of(folder: Path, words: Sequence[str]) -> Trial:
+def trial_of(folder: Path, words: Sequence[str]) -> Trial:
     """Read the corpus of a run with these words, and make its tokenizer and codes, or find them in the store."""
     with initialize_config_module("conf", version_base="1.3"):
         config = completed("run", resolved(compose("run", [*words])))
@@ -267,7 +272,7 @@ def study_of(folder: Path, words: Sequence[str]) -> Trial:
     settings = with_precision(run_settings(config), gang)
     use_threads(settings.threads)
     terminal = Terminal(log=folder / "log.txt")
-    found = find_corpus(settings.corpus, settings, require=None, terminal=terminal)
+    found = find_corpus(settings.readable_corpus, settings, require=None, terminal=terminal)
     manifest = read_corpus(found, settings, gang=gang, terminal=terminal, audio=settings.audio)
     session = Session(store=Store(settings.store.root), gang=gang, terminal=terminal, folder=folder, workers=1)
     trial = Trial.of(session, manifest, settings.with_recordings(manifest))
@@ -284,7 +289,7 @@ def known_rows(folder: Path) -> list[dict[str, object]]:
 def measure_all(folder: Path, wanted: Sequence[str], words: Sequence[str]) -> None:
     """Measure the wanted rows that are not there yet with these shares of the labels."""
     folder.mkdir(parents=True, exist_ok=True)
-    trial = study_of(folder, words)
+    trial = trial_of(folder, words)
     corpus = Corpus(trial)
     own, shares = trial.settings.gpt_sound.fit, [*trial.settings.probe.learning_curve]
     for source, name in (row.split(":") for row in wanted):

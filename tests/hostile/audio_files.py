@@ -138,16 +138,16 @@ def _lying_others(rng: random.Random) -> Iterator[tuple[str, bytes]]:
     }  # fmt: skip
     for (name, rate), channels, bits in itertools.product(extended.items(), (0, 1, 65_535), (0, 16, 63)):
         common = struct.pack(">HIH", channels, 2**32 - 1, bits) + rate
-        backbone = b"AIFF" + _big(b"COMM", common) + _big(b"SSND", bytes(8) + data)
-        yield f"rate_{name}_{channels}_{bits}.aiff", b"FORM" + struct.pack(">I", len(backbone)) + backbone
+        body = b"AIFF" + _big(b"COMM", common) + _big(b"SSND", bytes(8) + data)
+        yield f"rate_{name}_{channels}_{bits}.aiff", b"FORM" + struct.pack(">I", len(body)) + body
     for encoding, rate, channels in itertools.product((0, 1, 3, 6, 23, 99), (0, 2**31, 2**32 - 1), (0, 1, 2**32 - 1)):
         for offset in (24, 2**32 - 1):
             header = struct.pack(">4sIIIII", b".snd", offset, 2**32 - 1, encoding, rate, channels)
             yield f"{encoding}_{rate}_{channels}.au", header + data
     for rate, channels, bits in itertools.product((0.0, -1.0, 1e300, np.nan, 2e9), (0, 1, 2**32 - 1), (0, 16, 2**31)):
         description = struct.pack(">d4sIIIII", rate, b"lpcm", 0, 2**32 - 1, 1, channels, bits)
-        backbone = b"desc" + struct.pack(">q", 32) + description + b"data" + struct.pack(">q", -1) + bytes(4) + data
-        yield f"{rate}_{channels}_{bits}.caf", b"caff" + struct.pack(">HH", 1, 0) + backbone
+        body = b"desc" + struct.pack(">q", 32) + description + b"data" + struct.pack(">q", -1) + bytes(4) + data
+        yield f"{rate}_{channels}_{bits}.caf", b"caff" + struct.pack(">HH", 1, 0) + body
     for size in (2**63 - 1, 2**63, 2**64 - 1, 0):
         yield f"{size}.w64", _with_size(_encoded("w64"), b"data", size)
         yield f"{size}.rf64", _with_size(_encoded("rf64"), b"ds64", size)
@@ -206,8 +206,8 @@ def _chunks(rng: random.Random) -> Iterator[tuple[str, bytes]]:
     yield "nested.wav", _riff(description + nested + data)
 
 
-def _riff(backbone: bytes) -> bytes:
-    return b"RIFF" + struct.pack("<I", len(backbone) + 4) + b"WAVE" + backbone
+def _riff(body: bytes) -> bytes:
+    return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WAVE" + body
 
 
 def _other_content(rng: random.Random) -> Iterator[tuple[str, bytes]]:
@@ -276,8 +276,8 @@ def wav(
     bytes_each_second = align * rate % 2**32 if byte_rate is None else byte_rate
     description = struct.pack("<HHIIHH", tag, channels, rate, bytes_each_second, align, bits) + extension
     content = data if data is not None else noise(samples, seed=rate % 1000)
-    backbone = b"WAVE" + chunk(b"fmt ", description) + chunk(b"data", content, size=data_size)
-    return b"RIFF" + struct.pack("<I", len(backbone) if riff_size is None else riff_size) + backbone
+    body = b"WAVE" + chunk(b"fmt ", description) + chunk(b"data", content, size=data_size)
+    return b"RIFF" + struct.pack("<I", len(body) if riff_size is None else riff_size) + body
 
 
 def mp3_of_estimated_length(path: Path) -> Path:

@@ -79,7 +79,7 @@ def stages(manifest: Clips, run: Path, place: Path) -> dict[str, Callable[[], Ca
     session = silent_session(place)
     settings = run_settings(composed(place, "tokenizer.sample_patches=200", "tokenizer.codebook_size=8")).tokenizer
     tokenizer, vocoder = parts_of(run)
-    sample, reading = frame_sample(session, manifest, AUDIO, settings), reading_of(session, manifest)
+    sample, reading = frame_sample(session, manifest, AUDIO, settings), reading_of(manifest)
     playback = playback_of(manifest, tokenizer, vocoder, config=replace(LISTENING, seconds=0.3))
     ast = AstSettings(model=AstConfig(layers=(1,), patches=4))
     noises = compared_views(manifest, noises=[Noise("white", 10.0), Noise("babble", 10.0), Noise("mp3", None)])
@@ -89,11 +89,11 @@ def stages(manifest: Clips, run: Path, place: Path) -> dict[str, Callable[[], Ca
         "pitches": lambda: pitches(session, manifest, replace(AUDIO, sample_rate=8_000), settings),
         "codes": lambda: codes(session, manifest, tokenizer),
         "views": lambda: training_views(session, Views(root=manifest.root, views=noises), tokenizer),
-        "log_mel": lambda: log_mel_features(reading, tokenizer),
-        "bottleneck": lambda: bottleneck_features(reading, tokenizer, "a"),
+        "log_mel": lambda: log_mel_features(session, reading, tokenizer),
+        "bottleneck": lambda: bottleneck_features(session, reading, tokenizer, "a"),
         "spectrograms": lambda: spectrograms(session, manifest, AUDIO, sample),
         "filter_banks": lambda: filter_banks(session, manifest),
-        "ast": lambda: ast.network(reading, METHODS["random_ast"], None).features(reading, "random_ast"),
+        "ast": lambda: ast.network(reading, METHODS["random_ast"], None).features(session, reading, "random_ast"),
         "waveforms": lambda: waveforms(session, manifest, AUDIO.sample_rate),
         "listening": lambda: listening(session, playback),
         "decoded": lambda: decode_clips(session, playback),

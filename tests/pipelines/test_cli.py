@@ -69,12 +69,17 @@ def test_the_doctor_prints_a_table(
     place = tmp_path / "a (store)/stage/0/entry.json"
     place.parent.mkdir(parents=True)
     place.write_text("{}")
+    for name in "ab":
+        (tmp_path / "some runs" / name).mkdir(parents=True)
+        (tmp_path / "some runs" / name / "results.json").write_text("{}")
     monkeypatch.setenv("COLUMNS", "200")
-    code, table, told = Command("doctor", monkeypatch, capsys)(f"store.root={tmp_path / 'a (store)'}")
+    places = (f"store.root={tmp_path / 'a (store)'}", f"runs={tmp_path / 'some runs'}")
+    code, table, told = Command("doctor", monkeypatch, capsys)(*places)
     assert told == ""
     for name in ("python", "cuda", "libsndfile", "vocoder engine", "espeak-ng", "store", "runs"):
         assert f" {name}" in table
-    assert "a (store): 1 artifact" in table
+    assert "a (store): 1 artifact," in table
+    assert "some runs: 2 runs," in table
     assert code == int("\nneeded: " in table)
 
 

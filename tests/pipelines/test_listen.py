@@ -24,6 +24,7 @@ def test_the_page_plays_what_a_run_has_spoken(finished_run: FinishedRun, tmp_pat
     assert {each.partition("_")[2] for each in played} >= {"original.ogg", "wavenet.ogg", "wavenet_recorded.ogg"}
     continued = [*finished_run.folder.glob("listening/[0-9]_continuation_0.7_0.wav")]
     assert len([each for each in played if "early" in each]) == min(len(continued), 2) > 0
+    assert re.findall(r'href="(sounds/[^"]+)"', page) == played  # GitHub shows links, and no players
     assert {tmp_path / each for each in played} == {*(tmp_path / "sounds").iterdir()}
     for each in played:
         number, _, kind = Path(each).stem.partition("_")

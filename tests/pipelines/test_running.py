@@ -25,6 +25,7 @@ def test_a_run_of_arrays_has_figures_and_models_and_resumes(tmp_path: Path, caps
     made = wordless.run(options | {"stages": ["tokenizer", "lm", "report"]}, clips=clips, folder=tmp_path / "run")
     assert {"name", "value", "low", "high", "unit"} < {*made.figures}
     assert (made.figures["stage"] == "lm").any()
+    assert not made.figures["title"].str.contains("_").any()
     assert made.report.is_file()
     codes = made.tokenizer.encode(sounds[0], sample_rate=RATE)
     assert made.language_model.perplexity([codes]) > 1

@@ -118,18 +118,18 @@ def made_by_all_stages(manifest: Clips, run: Path, place: Path) -> dict[str, dic
     playback = playback_of(manifest, tokenizer, vocoder, config=heard)
     sample = frame_sample(session, manifest, AUDIO, settings)
     coded = codes(session, manifest, tokenizer)
-    reading = reading_of(session, manifest)
+    reading = reading_of(manifest)
     ast = AstSettings(model=AstConfig(layers=(1,), patches=4))
     artifacts = [
         sample,
         coded,
         training_views(session, Views(root=manifest.root, views=changed), tokenizer),
         health(session, manifest, tokenizer, coded, seed=0),
-        log_mel_features(reading, tokenizer),
-        bottleneck_features(reading, tokenizer, "a"),
+        log_mel_features(session, reading, tokenizer),
+        bottleneck_features(session, reading, tokenizer, "a"),
         spectrograms(session, manifest, AUDIO, sample),
         filter_banks(session, manifest),
-        ast.network(reading, METHODS["random_ast"], None).features(reading, "random_ast"),
+        ast.network(reading, METHODS["random_ast"], None).features(session, reading, "random_ast"),
         waveforms(session, manifest, AUDIO.sample_rate),
         listening(session, playback),
         decode_clips(session, playback),

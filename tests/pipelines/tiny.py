@@ -56,7 +56,6 @@ LISTENING = ListeningConfig(
 
 
 def reading_of(
-    session: Session,
     manifest: Clips,
     vectors: VectorConfig = VECTORS,
     *,
@@ -64,7 +63,10 @@ def reading_of(
 ) -> ClipReading:
     """What describes the recordings of a manifest."""
     return ClipReading(
-        session=session, manifest=manifest, audio=replace(AUDIO, sample_rate=sample_rate), vectors=vectors
+        manifest=manifest,
+        audio=replace(AUDIO, sample_rate=sample_rate),
+        device=torch.device("cpu"),
+        vectors=vectors,
     )
 
 

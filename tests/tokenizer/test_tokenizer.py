@@ -27,7 +27,7 @@ from tokenizer.health import measure_fidelity
 from tokenizer.patch_tokenizer import PATCHES_PER_BLOCK
 from tokenizer.rates_tokenizer import RatesTokenizer
 from tokenizer.tokenizer import Tokenizer
-from tokenizer.tokenizer_config import PatchConfig, TokenizerConfig
+from tokenizer.tokenizer_config import PatchConfig, TokenizerConfig, fingerprint, front_end_fingerprint
 from wordless.audio.audio_options import MeanRemoval, SpectrogramConfig
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip
@@ -244,6 +244,12 @@ def test_the_channel_of_the_front_end_is_read(tokenizer: Tokenizer, tmp_path: Pa
 
 def counted(*shape: int) -> Tensor:
     return (torch.arange(int(np.prod(shape))) % 7 - 3).reshape(shape) / 8
+
+
+def test_the_front_end_that_files_name_is_that_of_the_tokenizer(any_tokenizer: Tokenizer, tmp_path: Path) -> None:
+    any_tokenizer.save_pretrained(tmp_path)
+    statistics = {"mean": any_tokenizer.mean, "std": any_tokenizer.std}
+    assert front_end_fingerprint(tmp_path) == fingerprint(any_tokenizer.config.audio.key, statistics)
 
 
 def test_fingerprints_are_those_of_codes_that_were_written_before() -> None:

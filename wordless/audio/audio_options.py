@@ -111,7 +111,7 @@ class SpectrogramConfig(FrontEndOptions):
 
     @property
     def key(self) -> dict[str, object]:
-        """All options, of which a levelling is named only where there is one: stored entries stay usable."""
+        """All options, of which a levelling is named only where there is one: stored artifacts stay usable."""
         return {name: value for name, value in asdict(self).items() if name != "levelling" or value is not None}
 
     @property

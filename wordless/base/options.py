@@ -134,8 +134,8 @@ def option(
 def renamed(default: T, formerly: str) -> T:
     """Describe a field that is no option and had another name in version 0.x, ``formerly``.
 
-    Keys of the store keep the old name, so entries that were made before are found; saved configs may have it; and the
-    command line takes it for one version, with a line that names the new one.
+    Keys of the store keep the old name, so artifacts that were made before are found; saved configs may have it; and
+    the command line takes it for one version, with a line that names the new one.
     """
     return dataclasses.field(default=default, metadata={FORMERLY: formerly})
 

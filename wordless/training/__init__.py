@@ -24,7 +24,7 @@ F = TypeVar("F", bound="FitConfig")
 class FitConfig(Options):
     """Options of training: AdamW, linear warm-up and cosine decay."""
 
-    # Options that are younger than stored entries, and their values that change no result: keys leave these out.
+    # Options that are younger than stored artifacts, and their values that change no result: keys leave these out.
     keyless: ClassVar = {"patience": None, "follows": False}
 
     steps: int = option(300, "optimiser steps", least=1)

@@ -45,8 +45,8 @@ def charts_of(settings: FiguresConfig) -> Iterator[Chart]:
     results = read_results(settings.model)
     yield from report_charts(results)
     yield from sound_charts(settings.model, results)
-    for extra in hooks_of(results):
-        yield from extra.charts(settings.model, results)
+    for hooks in hooks_of(results):
+        yield from hooks.charts(settings.model, results)
 
 
 @styled

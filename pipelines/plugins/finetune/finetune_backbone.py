@@ -80,7 +80,7 @@ _TITLES: dict[Arm, str] = {"finetuned": "fine-tuned", "scratch": "from scratch",
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Finetuning:
-    """What all results_of_arms share."""
+    """What all arms share."""
 
     settings: FinetuneConfig
     source: BackboneSource
@@ -149,9 +149,8 @@ def finetune_backbone(settings: FinetuneConfig, config: dict[str, object]) -> No
         notices += require_unseen_labels(settings, source, clips)
         for notice in notices:
             terminal.say(f"finetune  {notice}")
-        parts = [settings.head.name, settings.backbone, settings.probe, settings.figures, source.backbone, task]
-        options = [*map(str, parts), settings.seed, settings.beside, source.fingerprint, clips.key, labels_of(clips)]
-        made_of, name = list_hash(options), re.sub(r"[^\w.-]+", "_", corpus.name).strip("_.") or "corpus"
+        made_of = hash_of_job(settings, source, task, clips)
+        name = re.sub(r"[^\w.-]+", "_", corpus.name).strip("_.") or "corpus"
         # by default a folder in that of the run for each corpus, head and set of options; `_open` demands one of both
         own = f"{FINETUNED}/{name}_{settings.head.name}_{made_of[:8]}"
         folder = settings.output or (settings.model or Path()) / own
@@ -175,7 +174,7 @@ def finetune_backbone(settings: FinetuneConfig, config: dict[str, object]) -> No
                 settings=settings, source=source, channel=channel, task=task, manifest=clips, inputs=inputs
             )
             arms = [arm for arm in _TITLES if arm == "finetuned" or arm in settings.beside]
-            results_of_arms = {arm: _arm_result(session, tuning, arm) for arm in arms}
+            results = {arm: _arm_result(session, tuning, arm) for arm in arms}
             if not gang.rank:
                 write_rejected([*corpus.rejected, *set_aside], folder / REJECTED)
                 if corpus.account is not None:
@@ -185,7 +184,16 @@ def finetune_backbone(settings: FinetuneConfig, config: dict[str, object]) -> No
                     }
                     write_account(corpus.account.but_for(lost), folder / ACCOUNT)
                 write_manifest(clips, folder / MANIFEST)  # wordless predict says which recordings it was trained on
-                _write_results(session, tuning, results_of_arms, corpus=corpus, notices=notices, config=config)
+                _write_results(session, tuning, results, corpus=corpus, notices=notices, config=config)
+
+
+def hash_of_job(settings: FinetuneConfig, source: BackboneSource, task: Task, clips: Clips) -> str:
+    """Hash all that decides the results, so that a repeated command finds its folder and a changed one does not."""
+    # The classes of backbones were called bodies, and hashes of folders from then have these names.
+    backbone = str(source.backbone).replace("Backbone(", "Body(", 1)
+    parts = [settings.head.name, settings.backbone, settings.probe, settings.figures, backbone, task]
+    options = [*map(str, parts), settings.seed, settings.beside, source.fingerprint, clips.key, labels_of(clips)]
+    return list_hash(options)
 
 
 def _open(settings: FinetuneConfig) -> BackboneSource:
@@ -219,9 +227,9 @@ def usable_clips(settings: FinetuneConfig, backbone: Backbone, corpus: Clips) ->
     low = [clip for clip in corpus.clips if clip.sample_rate < rate]
     if low and not settings.upsample:
         raise InputError(
-            f"{counted(len(low), 'clip')} of {len(corpus.clips)} have a lower sample rate than its {rate} Hz "
-            f"({low[0].path}: {low[0].sample_rate} Hz); choose a backbone of that rate (a run with audio.sample_rate="
-            f"{low[0].sample_rate}), or allow it with upsample=true"
+            f"{counted(len(low), 'clip')} of {len(corpus.clips)} have a lower sample rate than the backbone's {rate} "
+            f"Hz ({low[0].path}: {low[0].sample_rate} Hz); choose a backbone of that rate (a run with "
+            f"audio.sample_rate={low[0].sample_rate}), or allow it with upsample=true"
         )
     reasons: dict[str, str] = {}
     for clip in corpus.clips:
@@ -439,19 +447,19 @@ _FIGURES, _PREDICTIONS, _PAGE = "figures.json", "predictions.tsv", "predictions.
 def _write_results(
     session: Session,
     tuning: Finetuning,
-    results_of_arms: Mapping[Arm, ArmResult],
+    results: Mapping[Arm, ArmResult],
     *,
     corpus: Clips,
     notices: Sequence[str],
     config: Mapping[str, object],
 ) -> None:
     """Write the folder of the session, the model last, and print the table."""
-    folder, settings, saved = session.folder, tuning.settings, results_of_arms["finetuned"]
+    folder, settings, saved = session.folder, tuning.settings, results["finetuned"]
     constant = tuning.task.constant(tuning.labelled["train"].labels)
-    figures = {tuning.title(arm): own.figures for arm, own in results_of_arms.items()}
+    figures = {tuning.title(arm): own.figures for arm, own in results.items()}
     figures[BASELINE] = tuning.figures([constant] * len(tuning.labelled["test"].labels))
     table: list[dict[str, Any]] = [{"of": of, "figures": [each.plain for each in own]} for of, own in figures.items()]
-    for row, own in zip(table, results_of_arms.values(), strict=False):  # the baseline is no arm
+    for row, own in zip(table, results.values(), strict=False):  # the baseline is no arm
         row |= {"chosen": own.chosen, "key": own.artifact.key}
     source = provenance(command_line("finetune"), config, session.gang, {saved.artifact.stage: saved.artifact})
     facts = {

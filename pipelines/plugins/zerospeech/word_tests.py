@@ -141,8 +141,8 @@ def _read_pairs(coded: CachedArtifact) -> dict[str, Codes]:
     return {clip.path: clip.codes for clip in read_codes(coded.folder)[1]}
 
 
-# The codes of a subject follow from it, and are not in the key: results from before these codes were kept stay usable.
-@stage("spoken_pairs", version=3, title="pairs of utterances by held-out voices", keys={"coded": None})
+# The codes of a subject follow from it, and need not be in the key.
+@stage("spoken_pairs", version=4, title="pairs of utterances by held-out voices", keys={"coded": None})
 @one_thread()
 def spoken_pairs(run: StageRun, subject: Subject, coded: CachedArtifact) -> None:
     """Judge language models by pairs of utterances; ``pairs.json`` has the accuracy of each item by each model."""

@@ -125,7 +125,7 @@ def network_of(
     of: str, session: Session, corpus: Clips, sample: CachedArtifact, vectors: VectorConfig | None = None
 ) -> Any:
     """The network, and what reads the recordings for it."""
-    reading = reading_of(session, corpus, vectors or VectorConfig())
+    reading = reading_of(corpus, vectors or VectorConfig())
     made: Network
     match of:
         case "conv":
@@ -221,7 +221,9 @@ def test_copies_are_those_of_the_sound_that_the_tokenizer_hears(
         last = replace(train, sources=stored_clips(artifact, "train").sources).clip(own)[-1:]
         assert not left or np.allclose(last, end, atol=2e-2)
     network, reading = network_of("conv", session, corpus, sample)
-    keys = {network.train(reading, each, (*LABELS,)).key for each in (plain, heard, replace(heard, changed=0.9))}
+    keys = {
+        network.train(session, reading, each, (*LABELS,)).key for each in (plain, heard, replace(heard, changed=0.9))
+    }
     assert len(keys) == 3
     made = [simclr(session, each, [each], CONV.baselines) for each in (plain, heard)]
     first, second = [(artifact.folder / "model.safetensors").read_bytes() for artifact in made]
@@ -244,7 +246,7 @@ def test_features_are_the_pools_of_the_layers_over_the_augmentations(
 ) -> None:
     """Of the pieces of a recording, no state sees another piece; a vector for the clip has a mean alone."""
     network, reading = network_of(of, session, corpus, sample, VectorConfig(test_time_augmentation=count))
-    features = load_file(network.features(reading, of).folder / FEATURES)
+    features = load_file(network.features(session, reading, of).folder / FEATURES)
     of_clip = {f"{of}/{name}:{each}" for name in NAMES[of] for each in POOLINGS if name != "class_token"}
     assert features.keys() == of_clip | ({f"{of}/class_token:mean"} if of == "ast" else set())
     encoder = network.reader.backbone.create(seed=0).eval()
@@ -278,13 +280,13 @@ def test_networks_learn_to_tell_tones_apart_and_again_to_the_same_bytes(
     made = list[CachedArtifact]()
     for own in (silent_session(tmp_path / "first"), silent_session(tmp_path / "second")):
         network, reading = network_of(of, own, corpus, sample, VectorConfig(layers=("last",), poolings=("max",)))
-        made.append(network.train(reading, heard_of(of, own, corpus, sample), (*LABELS,)))
+        made.append(network.train(session, reading, heard_of(of, own, corpus, sample), (*LABELS,)))
         assert not made[-1].reused
     for name in ("model.safetensors", "config.json", CURVE):
         assert (made[0].folder / name).read_bytes() == (made[1].folder / name).read_bytes()
     curve = made[0].read_rows(CURVE, "curve")
     assert min(point["validation_loss"] for point in curve) < 0.5  # nats; chance is 0.69
-    folder = network.features(reading, of, made[1]).folder
+    folder = network.features(session, reading, of, made[1]).folder
     assert {*load_file(folder / FEATURES)} == {f"{of}/{last}:max"}
     scores = load_file(folder / SCORES)["scores"]
     right = [[*LABELS][best] == clip.label for best, clip in zip(scores.argmax(1), corpus.clips, strict=True)]
@@ -309,7 +311,7 @@ def test_labels_of_test_clips_are_not_used_and_clips_without_label_decide_the_en
     def key(*unlabelled: Clip) -> str:
         hidden = corpus.with_columns(label=[None if clip in unlabelled else clip.label for clip in corpus.clips])
         network, reading = network_of("conv", session, hidden, sample)
-        return str(network.train(reading, data, (*LABELS,)).key)
+        return str(network.train(session, reading, data, (*LABELS,)).key)
 
     one, other = corpus.of("train")[-2:]
     assert one.label == other.label
@@ -320,8 +322,8 @@ def test_labels_of_test_clips_are_not_used_and_clips_without_label_decide_the_en
 def test_several_labels_are_predicted_each_by_itself(session: Session, corpus: Clips, sample: CachedArtifact) -> None:
     several = corpus.with_columns(label=[f"{clip.label};sounds" for clip in corpus.clips])
     network, reading = network_of("conv", session, several, sample)
-    artifact = network.train(reading, heard_of("conv", session, corpus, sample), (*LABELS, "sounds"), ";")
-    scores = load_file(network.features(reading, "supervised", artifact).folder / SCORES)["scores"]
+    artifact = network.train(session, reading, heard_of("conv", session, corpus, sample), (*LABELS, "sounds"), ";")
+    scores = load_file(network.features(session, reading, "supervised", artifact).folder / SCORES)["scores"]
     assert scores.shape == (len(corpus.clips), 3)
     assert (scores[:, 2] > 0.5).all()
 
@@ -355,7 +357,7 @@ def test_simclr_has_weights_of_its_own_and_no_scores(session: Session, corpus: C
         network_of("conv", session, corpus, sample),
     )
     network = CONV.baselines.network(reading, METHODS["simclr"], sample, simclr=trained)
-    folders = [each.features(reading, "simclr").folder for each in (network, random)]
+    folders = [each.features(session, reading, "simclr").folder for each in (network, random)]
     learned, begun = (load_file(folder / FEATURES) for folder in folders)
     assert learned.keys() == begun.keys()
     assert not np.allclose(learned["simclr/block_2:mean"], begun["simclr/block_2:mean"])

@@ -95,7 +95,7 @@ def _samples(samples: FloatArray) -> FloatArray:
 
 def _copied(trial: Trial, method: Method) -> CachedArtifact:
     """Make features under the name of another method, as a copied function does."""
-    return frame_features(trial, partial(_samples), method="mfcc")
+    return frame_features(trial.session, trial.reading, partial(_samples), method="mfcc")
 
 
 def test_features_with_the_name_of_another_method_are_refused(

@@ -168,6 +168,12 @@ def test_a_renamed_group_is_taken_with_the_options_below_it(
     assert with_names_of_today(config, FINETUNE) == {"backbone": config["body"]}
 
 
+def test_a_renamed_group_of_a_preset_changes_only_what_it_names() -> None:
+    """A preset that was written before adds its group to a config that has the group of today, too."""
+    config = config_of("finetune", "backbone=ast") | {"body": {"fit": {"steps": 7}}}
+    assert with_names_of_today(config, FINETUNE) == config_of("finetune", "backbone=ast", "backbone.fit.steps=7")
+
+
 @pytest.mark.parametrize(
     ("word", "told"),
     [

@@ -119,7 +119,7 @@ def test_blocks_of_any_size_give_the_mean_over_the_augmentations(
     wanted = [
         np.mean([bags_of_codes(codes, ["mean"])["mean"] for codes in augmentations], axis=0) for augmentations in heard
     ]
-    np.testing.assert_allclose(coded.pooled(bags)["bag:mean"], wanted, atol=1e-6)
+    np.testing.assert_allclose(coded.pooled(session_of(tmp_path), bags)["bag:mean"], wanted, atol=1e-6)
 
 
 def train_sample(
@@ -193,7 +193,7 @@ def test_bags_of_soft_codes_and_states_that_a_gpt_has_of_them_are_means_over_the
     model.save_pretrained(tmp_path / "lm")
     vectors = VectorConfig(test_time_augmentation=augmentations, poolings=("thirds_max", "mean"), layers=("last",))
     session, (artifact, lm) = session_of(tmp_path), parts_of(tmp_path, "tokenizer", "lm")
-    reading = reading_of(session, manifest, vectors)
+    reading = reading_of(manifest, vectors)
     coded = SoftlyCodedViews(reading=reading, tokenizer=artifact)
     assert coded.format == tokenizer.format
     found = read_features(code_features(session, coded).folder / FEATURES)["bag_of_codes:thirds_max"]
@@ -222,8 +222,8 @@ def test_folds_share_the_codes_of_views_whose_bytes_know_no_split(tmp_path: Path
     for split in ("train", "test"):
         fold = _recordings(tmp_path).with_columns(split=split)
         others = (
-            reading_of(session_of(tmp_path / split), fold, VectorConfig(test_time_augmentation=2))
-            .coded_in(artifact, artifact)
+            reading_of(fold, VectorConfig(test_time_augmentation=2))
+            .coded_in(session_of(tmp_path / split), artifact, artifact)
             .others
         )
         assert others is not None

@@ -71,7 +71,7 @@ def manifest(tmp_path: Path) -> Clips:
 
 def made(manifest: Clips, store: Path, frames: partial[FloatArray], vectors: VectorConfig = VECTORS) -> CachedArtifact:
     session = silent_session(store.parent)
-    return frame_features(reading_of(session, manifest, vectors, sample_rate=4000), frames, method="levels")
+    return frame_features(session, reading_of(manifest, vectors, sample_rate=4000), frames, method="levels")
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -1,19 +1,25 @@
 """Stages: the key is what the arguments decide, and an artifact is what the function leaves in its folder."""
 
 import json
+import pickle
 import re
+import runpy
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from pipelines.store.stage import LONG, StageRun, TaskGraph, labels_of, stage
+from pipelines.store.stage import LONG, Session, StageRun, StageTask, TaskGraph, labels_of, stage
 from pipelines.store.store import ENTRY, TIMINGS, CachedArtifact, checkpoints_of, note_finished, write_json
 from tests.pipelines.tiny import silent_session
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.views import View, Views
+from wordless.base.messages import InputError
 from wordless.base.options import NO_RESULT, Options, option
 from wordless.base.progress import Terminal
 from wordless.base.threads import use_threads
@@ -28,6 +34,7 @@ CLIPS = Clips.from_rows(
 )
 FIT = FitConfig(precision="fp32")
 made: list[str] = []
+ROOT = Path(__file__).parents[3]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,3 +172,65 @@ def test_only_what_is_made_together_depends_on_the_threads(tmp_path: Path) -> No
     finally:
         use_threads(before)
     assert sorted(name for name, _ in keys) == ["alone", "joint", "joint"]
+
+
+@stage("added", version=1, title="a sum")
+def added(run: StageRun, number: int, others: tuple[CachedArtifact, ...] = ()) -> None:
+    (run.folder / "sum.txt").write_text(str(number + sum(map(sum_of, others))))
+
+
+def sum_of(artifact: CachedArtifact) -> int:
+    return int((artifact.folder / "sum.txt").read_text())
+
+
+def test_plans_wait_for_what_they_read_and_all_that_they_read_is_made_at_the_same_time(tmp_path: Path) -> None:
+    session, begun = silent_session(tmp_path), list[set[str]]()
+
+    class Noted(TaskGraph):
+        def make(self, keys: Sequence[str] | None = None) -> None:
+            if keys is not None and len(keys):
+                begun.append({*keys})
+            super().make(keys)
+
+    graph = Noted()
+
+    def plan(number: int) -> CachedArtifact:
+        one = added(replace(session, graph=graph), number)
+        return added(replace(session, graph=graph), 10 * sum_of(one), (one,))
+
+    made = graph.plan([partial(plan, number) for number in (1, 2, 3)])
+    assert begun == [{added(session, number).key for number in (1, 2, 3)}]
+    graph.make()
+    assert [sum_of(each) for each in made] == [11, 22, 33]
+
+
+def test_an_error_of_a_plan_ends_the_others(tmp_path: Path) -> None:
+    session, graph, before = silent_session(tmp_path), TaskGraph(), threading.active_count()
+
+    def plan(number: int) -> int:
+        found = sum_of(added(replace(session, graph=graph), number))
+        if number == 2:
+            raise InputError("two")
+        return sum_of(added(replace(session, graph=graph), found + 10))
+
+    with pytest.raises(InputError, match="two"):
+        graph.plan([partial(plan, number) for number in (1, 2, 3)])
+    while threading.active_count() > before:
+        time.sleep(0.01)
+
+
+def test_each_call_of_a_run_travels_to_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its stage gets there has the same key."""
+    add, told = TaskGraph.add, set[str]()
+
+    def travel(graph: TaskGraph, task: StageTask, artifact: CachedArtifact, session: Session) -> CachedArtifact:
+        again = pickle.loads(pickle.dumps(task))
+        told.add(again.cache_key.stage)
+        assert again.stage is task.stage
+        assert again.stage.task(session, again.given).cache_key == task.cache_key == again.cache_key
+        return add(graph, task, artifact, session)
+
+    monkeypatch.setattr(TaskGraph, "add", travel)
+    methods = "log_mel,mfcc,bag_of_codes,gpt,gpt_window,denoising,simclr,supervised,ast,audio_transformer"
+    runpy.run_path(str(ROOT / "docs/images/architecture.py"))["plan"](f"compare.methods=[{methods}]")
+    assert {"codes", "lm", "simclr", "supervised", "gpt_window", "vocoder", "probed", "listening"} <= told

@@ -46,10 +46,8 @@ def without_header(mp3: bytes) -> bytes:
 
 def mp3_in_wav(mp3: bytes, *, rate: int = RATE) -> bytes:
     description = struct.pack("<HHIIHHHHIHHH", 0x55, 1, rate, 4_000, 1, 0, 12, 1, 2, 417, 1, 1393)
-    backbone = (
-        b"WAVEfmt " + struct.pack("<I", len(description)) + description + b"data" + struct.pack("<I", len(mp3)) + mp3
-    )
-    return b"RIFF" + struct.pack("<I", len(backbone)) + backbone
+    body = b"WAVEfmt " + struct.pack("<I", len(description)) + description + b"data" + struct.pack("<I", len(mp3)) + mp3
+    return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
 def id3v2(size: int = 3_000) -> bytes:

@@ -3,6 +3,7 @@
 import errno
 import pickle
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from lm.model import LanguageModel
 from lm.probing.probe import FittedProbe, ProbeDescription, ProbeNetwork, VectorRecipe
 from lm.samples.sample_model import SampleLanguageModel, create_sample_model
 from pipelines.plugins.finetune import GptOptions
+from tests.calling import ROOT, python
 from tests.lm.samples.tiny import TRANSFORMER
-from tests.pipelines.tiny import save_run, sweep
+from tests.pipelines.tiny import GPT, save_rates_run, save_run, sweep
+from tests.tokenizer.conftest import PITCH, speech_tokenizer
 from tokenizer.tokenizer import Tokenizer
 from vocoder.unlearned import griffin_lim
 from vocoder.vocoder import Vocoder
@@ -57,6 +60,58 @@ def test_a_sound_model_of_another_kind_is_called_by_its_name(run: Path, wanted: 
         return
     with pytest.raises(InputError, match=rf"^{folder} .*\b{given.name}\b.*\b{wanted.name}\b.* {run / wanted.part}$"):
         load(folder)
+
+
+# A process in which each module is the first that is imported opens the folders, by every class of a name that the
+# module has; and it opens them by the classes of pickled models.
+_ALONE = """
+import pickle, sys
+from importlib import import_module
+from pathlib import Path
+
+modules, pickles, folders = (text.split() for text in sys.argv[1:])
+opened = 0
+
+def open_all(kind):
+    global opened
+    for folder in folders:
+        if Path(folder).name == {"LanguageModel": "lm", "Tokenizer": "tokenizer"}[kind.__name__]:
+            kind.from_pretrained(folder)
+            opened += 1
+
+def forget():
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("lm", "tokenizer")]:
+        del sys.modules[name]
+
+for module in modules:
+    forget()
+    for name in {"LanguageModel", "Tokenizer"} & vars(import_module(module)).keys():
+        open_all(getattr(sys.modules[module], name))
+for file in pickles:
+    forget()
+    kind = type(pickle.loads(Path(file).read_bytes()))
+    open_all(next(each for each in kind.__mro__ if each.__name__ in ("LanguageModel", "Tokenizer")))
+print(opened)
+"""
+
+
+def test_models_of_every_kind_open_whichever_file_is_imported_first(run: Path, tmp_path: Path) -> None:
+    rates = save_rates_run(tmp_path / "rates", seed=0)
+    pitched = replace(Tokenizer.from_pretrained(run / "tokenizer").format, streams=2, pitch=PITCH)
+    LanguageModel.create(GPT, pitched, seed=0).save_pretrained(tmp_path / "pitched/lm")
+    speech_tokenizer(tmp_path / "hubert").save_pretrained(tmp_path / "speech/tokenizer")
+    folders = [run / "lm", rates / "lm", tmp_path / "pitched/lm"]
+    folders += [run / "tokenizer", rates / "tokenizer", tmp_path / "speech/tokenizer"]
+    pickles = dict[Path, Path]()
+    for folder in folders[:-1]:  # PyTorch pickles no speech model
+        file = pickles[folder] = tmp_path / f"{len(pickles)}.pickle"
+        file.write_bytes(pickle.dumps(LOADERS[folder.name](folder)))
+    files = [path.relative_to(ROOT) for package in ("lm", "tokenizer") for path in (ROOT / package).rglob("*.py")]
+    modules = [".".join(file.with_suffix("").parts).removesuffix(".__init__") for file in files]
+    done = python("-c", _ALONE, *(" ".join(map(str, each)) for each in (modules, pickles.values(), folders)))
+    assert done.returncode == 0, done.stderr
+    with_a_class = {"lm.code_model", "lm.model", "tokenizer.patch_tokenizer", "tokenizer.tokenizer"}
+    assert int(done.stdout) >= 3 * (len(with_a_class) + len(pickles))  # three kinds each
 
 
 def answers(models: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:

@@ -83,7 +83,7 @@ def sound(path: Path, seed: int, seconds: float = 0.2) -> None:
     soundfile.write(path, 0.3 * np.random.default_rng(seed).standard_normal(round(seconds * RATE)), RATE)
 
 
-PLUGINS: Mapping[str, Callable[[Path], object]] = {  # files that people keep beside recordings, and what closes folders
+BESIDE: Mapping[str, Callable[[Path], object]] = {  # files that people keep beside recordings, and what closes folders
     "README.md": lambda place: (place / "README.md").write_text("of 2019\n"),
     "notes.docx": lambda place: (place / "notes.docx").write_bytes(b"PK\x03\x04 x"),
     "photo.jpg": lambda place: (place / "photo.jpg").write_bytes(b"\xff\xd8\xff"),
@@ -110,9 +110,9 @@ def test_files_columns_and_rows_are_those_that_are_there(data: st.DataObject) ->
         paths = [f"{sub}/r{n}.wav".lstrip("/") for n, sub in enumerate(below)]
         for n, path in enumerate(paths):
             sound(folder / path, n, 2.0)
-        extras = data.draw(st.sets(st.sampled_from(sorted(PLUGINS)), max_size=6))
-        for name in extras - ({"lost.TextGrid"} if kind in ("raven", "textgrid") else set()):
-            PLUGINS[name](folder)
+        chosen = data.draw(st.sets(st.sampled_from(sorted(BESIDE)), max_size=6))
+        for name in chosen - ({"lost.TextGrid"} if kind in ("raven", "textgrid") else set()):
+            BESIDE[name](folder)
         if data.draw(st.booleans()):
             sound(folder / "copy.wav", 0, 2.0)  # a duplicate of the first
         closed = set[str]()
