@@ -128,6 +128,7 @@ class ViewsConfig(SoundChanges):
         """Return the views of a clip, whatever others there are; ``patch_frames`` are those of the coarsest rate."""
 
         shifted = [Change(offset_frames=offset) for offset in range(1, patch_frames if self.offsets else 1)]
+        # The order of the draws stays. A further draw comes last, or the same seed would give all clips other copies.
         rng = np.random.default_rng([self.seed, named_seed(clip.name)])
         spread = np.log1p([self.max_speed, self.max_formants])
         ratios = np.exp(rng.uniform(-1, 1, (self.warps, 2)) * spread)

@@ -13,8 +13,6 @@ from wordless.base.arrays import FloatArray
 from wordless.base.messages import InputError
 from wordless.base.saved_models import TOKENIZER
 
-MOST_RATES = 4  # of a tokenizer
-
 
 class RatesTokenizer(Tokenizer):
     """The tokenizers of all rates, coarse to fine: it encodes at each, and else it is the tokenizer of the finest."""

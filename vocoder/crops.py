@@ -198,6 +198,8 @@ class Crops:
 
     def _place(self, step: int, example: int) -> tuple[int, int, int, np.random.Generator]:
         """Draw the clip of a crop, its first code and its end, and return what draws the rest."""
+        # The place is drawn first, and `_draw` goes on with the same generator: so `passages` knows the crops without
+        # what is drawn for each.
         rng = np.random.default_rng([self.config.seed, step, example])
         ends = self.code_ends[(step * self.config.batch_size + example) % len(self.code_ends)]
         clip = int(np.searchsorted(ends, rng.integers(ends[-1]), side="right"))

@@ -254,7 +254,7 @@ def reaching(found: Estimate, values: Floats, *, confidence: float) -> tuple[flo
     return min(low, found.low), max(high, found.high), max(p, of_clips)
 
 
-def resampled(clips: int, *, resamples: int, seed: int, fold: int = 0) -> Iterator[Floats]:
+def bootstrap_weights(clips: int, *, resamples: int, seed: int, fold: int = 0) -> Iterator[Floats]:
     """Give how often each clip is drawn with replacement, ``(some of the resamples, clips)``, as fits in memory."""
     rng, piece = np.random.default_rng([seed, fold]), max(WEIGHTS_AT_ONCE // clips, 1)
     for begin in range(0, resamples, piece):
@@ -270,7 +270,7 @@ def draws_of_means(several: Sequence[Floats], *, resamples: int, seed: int) -> l
     drawn = [list[Floats]() for _ in several]
     for clips in dict.fromkeys(map(len, several)):
         own = [(known, each) for known, each in zip(several, drawn, strict=True) if len(known) == clips]
-        for weights in resampled(clips, resamples=resamples, seed=seed):
+        for weights in bootstrap_weights(clips, resamples=resamples, seed=seed):
             sums = weights.sum(1)
             for known, each in own:  # one by one: a product with all of them would round differently
                 each.append((weights @ known[:, None])[:, 0] / sums)
@@ -286,7 +286,7 @@ def bootstrap(folds: Sequence[Outcome], *, resamples: int, seed: int) -> Floats:
     """
     total = np.zeros(())
     for number, fold in enumerate(folds):
-        pieces = resampled(num_clips(fold), resamples=resamples, seed=seed, fold=number)
+        pieces = bootstrap_weights(num_clips(fold), resamples=resamples, seed=seed, fold=number)
         total = total + np.concatenate([measure(fold, weights) for weights in pieces])
     means: Floats = total / len(folds)
     if isinstance(folds[0], Rankings | Decisions):

@@ -250,6 +250,7 @@ def _coded_clips(trial: Trial, number: int) -> list[CodesAndViews]:
     frames, sources = trial.settings.tokenizer.by_rate[0].patch.frames, list[CodesAndViews]()
     for clips in (trial.manifest, *trial.unlabelled):
         own = codes(session, clips, tokens) if sources else trial.by_rate[number].codes
+        # Copies are made of clips that have their split: none of a held-out clip is trained on.
         changed = [view for clip in clips.of("train") for view in settings.views.of(clip, frames)]
         copies = training_views(session, Views(root=clips.root, views=changed), tokens) if changed else None
         sources.append(CodesAndViews(codes=own, views=copies))

@@ -231,6 +231,7 @@ def read_unlabelled(
             read = _kept(source, read, others, "their groups are held out in this run", terminal)
         why = "the corpus or an earlier folder has the same sound"
         own = _kept(source, read, without_copies(read, known), why, terminal)
+        # All that is left becomes training clips, so copies and held-out groups have gone before.
         found.append(own.with_columns(label=None, split="train"))
         known |= {each for clip in own.clips for each in clip.hashes}
         if every.account is not None:

@@ -119,12 +119,14 @@ def run_chain(config: dict[str, Any], folder: Path) -> None:
         undivided = replace(own, split=UNDIVIDED) if settings.compare.folds else own
         found = find_corpus(undivided, settings, require=require, terminal=terminal)
         sources = find_sources(settings, terminal)
+        # Refusals come before recordings are decoded and models are trained: they must not cost hours.
         if gang.rank == 0:
             require_own_parts(folder)
         place: dict[str, Any] = {"gang": gang, "terminal": terminal}
         in_folds = settings.compare.folds == "fold"
         listed = folder / REJECTED
         corpus = read_corpus(found, settings, audio=settings.audio, rejected=listed, folds=in_folds, **place)
+        # While the folder still has the lists of an earlier run, which `write_run_folder` replaces.
         compare = gang.rank == 0 and not settings.replace
         if compare:
             require_same_clips(folder, MANIFEST, corpus.clips, "clip")
@@ -251,6 +253,7 @@ def write_run_folder(
     write_probe(folder, only, corpus, settings)
     if "listening" in first:
         corpus = replace(corpus, notices=(*corpus.notices, comb_notice(first["listening"], settings)))
+    # After the parts that it describes, and before the report, which is drawn from what others will read.
     write_results(folder, corpus, settings, made, probes, source)
     results = read_results(folder)
     if comparison := results.get("comparison"):

@@ -92,6 +92,7 @@ def frame_sample(
             if opened is not None and layer is not None:
                 patch, smaller = f"state of {layer.config.model} ({opened.stride} samples)", ""
             raise InputError(f"no training recording is as long as one {patch}; choose {smaller}longer recordings")
+        # Apart from train: the statistics that normalise all sound are those of training frames alone.
         held_out = _draw(run, sampled, "validation", audio, settings, pool, layer=opened)
     n_mels, tensors = audio.n_mels, dict[str, Tensor]()
     if audio.levelling is not None:
@@ -200,7 +201,7 @@ def autoencoder(
     described, fit, drawn = settings.config(audio, layer), settings.fit, load_file(sample.folder / SAMPLE)
     patches_of = partial(normalised_patches, mean=drawn["mean"], std=drawn["std"], height=described.height)
     train, held_out = (patches_of(drawn[split]) for split in TRAINED_ON)
-    torch.manual_seed(fit.seed)
+    torch.manual_seed(fit.seed)  # right before the weights are drawn, so that nothing above takes part in the draw
     model = described.create_autoencoder()
     heard = patches_of(load_file(inputs.folder / SAMPLE)["train"]) if inputs else drawn.get(_STATES["train"])
     batches = PatchBatches(patches=train, batch_size=settings.batch_size, seed=fit.seed, inputs=heard)

@@ -15,7 +15,6 @@ from tokenizer.augmentations import SoundChanges, ViewsConfig
 from tokenizer.code_decoder import DecoderConfig, dilations_within
 from tokenizer.codes import PitchFormat
 from tokenizer.frame_sample import VectorSource
-from tokenizer.rates_tokenizer import MOST_RATES
 from tokenizer.tokenizer_config import TokenizerConfig, TokenizerSizes
 from vocoder.crops import CropsConfig
 from vocoder.vocoder_options import EngineChoice, SoundOptions, WaveNetConfig
@@ -24,6 +23,8 @@ from wordless.base.arrays import DoubleArray
 from wordless.base.messages import InputError
 from wordless.base.options import NO_RESULT, Options, option
 from wordless.training import FitConfig, LargeFitConfig, StartableFitConfig
+
+MOST_RATES = 4  # of a tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -113,10 +113,12 @@ class Session:
         def waiting(cache_key: CacheKey) -> None:
             self.terminal.say(f"waiting   {task.line}: another process is making it")
 
-        with self.store.locked(cache_key, waiting) if leader else nullcontext():
+        artifact = self.store.find(cache_key) if leader else None  # most stages of a repeated run need no lock
+        with self.store.locked(cache_key, waiting) if leader and artifact is None else nullcontext():
             if leader:
                 keep_claimed()
-            artifact = self.store.find(cache_key) if leader else None
+                # Again, under the lock: another process may have finished the artifact during the wait.
+                artifact = artifact or self.store.find(cache_key)
             # Rank 0's look at the store decides for all: another run may finish the artifact at any moment.
             found = self.gang.sum([float(artifact is not None)])[0] > 0
             if found and self.graph is None:
@@ -126,7 +128,7 @@ class Session:
                 making = self.store.making(cache_key) if leader else nullcontext(self.store.partial(cache_key))
                 with self.terminal.computing(task.line), self._watched(cache_key), making as place:
                     task.stage.write(StageRun(**{**vars(self), "folder": place, "stage": cache_key.stage}), task.given)
-        self.gang.barrier()
+        self.gang.barrier()  # after rank 0 has renamed the folder: the others read the artifact from here on
         return artifact or self.store.artifact(cache_key, reused=found)
 
     def _note_reused(self, cache_key: CacheKey) -> None:
@@ -242,6 +244,8 @@ class StageRun(Session):
                 track=track,
                 say=self.terminal.say,
             )
+        # After `fit`, which saves its checkpoint at the last step: a run that is killed here takes no step again, and
+        # writes the same curve.
         if self.gang.rank == 0:
             write_json(self.folder / CURVE, report)
             if sound is not None:

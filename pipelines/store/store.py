@@ -165,7 +165,7 @@ class Store:
 
     def find(self, cache_key: CacheKey) -> CachedArtifact | None:
         """Find the artifact of ``cache_key``; None if it has not been made. Missing or changed files are refused."""
-        self.use()
+        self.use()  # before the look: `wordless runs --prune` deletes nothing of a store that is in use
         folder = self.folder(cache_key)
         if not folder.exists():
             return None
@@ -187,7 +187,9 @@ class Store:
             if timings.get("files") != stamps:  # or files that were copied
                 write_json(folder / TIMINGS, {**_costs(timings), "files": stamps})
             os.utime(folder / TIMINGS)  # the time of the last use
-        shutil.rmtree(checkpoints_of(folder), ignore_errors=True)  # left by a run that was killed after the rename
+        # Left by a run that was killed after the rename. They go only now that the artifact is known to be whole: of a
+        # damaged one, which the user deletes, a training would resume from them.
+        shutil.rmtree(checkpoints_of(folder), ignore_errors=True)
         return CachedArtifact(stage=cache_key.stage, key=cache_key.digest, place=folder, reused=True)
 
     @contextmanager
@@ -202,12 +204,16 @@ class Store:
                 remove(path)
         with _measured(checkpoints) as costs:
             yield partial
+        # Listed before the two records are written: these do not name themselves. The rename comes after both, so a
+        # folder of this name always has them.
         names = sorted(str(path.relative_to(partial)) for path in partial.rglob("*") if path.is_file())
         hashes, stamps = ({name: of(partial / name) for name in names} for of in (file_hash, file_stamp))
         write_json(partial / ENTRY, {**cache_key.record, "libraries": library_versions(), "files": hashes})
         write_json(partial / TIMINGS, {**costs, "files": stamps})
         move_folder(partial, self.folder(cache_key))
         flush_folder(self.folder(cache_key).parent)
+        # After the rename is on the disk: a run that is killed in between finds the artifact, and in the other order it
+        # would train again.
         shutil.rmtree(checkpoints, ignore_errors=True)
 
     @contextmanager
@@ -226,7 +232,10 @@ class Store:
 
 
 def note_finished(file: Path) -> None:
-    """Record the hash of a finished file of a partial artifact, so that a resumed run finds it there."""
+    """Record the hash of a finished file of a partial artifact, so that a resumed run finds it there.
+
+    Call it after the file is written: a file without a note, or with that of other bytes, is made again.
+    """
     write_aside(_note(file), file_hash(file))
 
 
@@ -294,7 +303,7 @@ def _measured(checkpoints: Path) -> Iterator[dict[str, float]]:
     costs, started, begun = dict[str, float](), time.monotonic(), find_object(checkpoints / BEGUN) or {}
     worked = cpu_seconds()
     before, since = _number(begun.get("seconds")), _number(begun.get("time"))
-    if since:  # of an earlier attempt
+    if since:  # of an earlier attempt; read before `BEGUN` is written, which would be the newest file
         before += max(*(path.lstat().st_mtime - since for path in checkpoints.iterdir()), 0.0)
     write_json(checkpoints / BEGUN, {"seconds": before, "time": time.time()})
     with suppress(OSError):  # not Linux, or no permission

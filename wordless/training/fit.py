@@ -434,7 +434,7 @@ def fit(
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # the module has it
         torch.backends.cudnn.deterministic = True
     training = Training(model.to(gang.device), config, option, gang)
-    training.resume(checkpoint, say)
+    training.resume(checkpoint, say)  # into the tensors that `Training` made, so after it and before the first step
     for point in training.curve:
         track(point)
     progress.resume_at(training.step)
@@ -447,6 +447,8 @@ def fit(
             training.seconds = time.monotonic() - started
             ended = training.step == config.steps
             if training.step % config.validate_every == 0 or ended:
+                # Measured before the checkpoint of this step is saved: a resumed training goes on behind the step, and
+                # its curve, which the checkpoint holds, would lack the point.
                 training.settle()
                 point = training.measure(validation, loss)
                 losses = f"training loss {point['train_loss']:.4f}, validation {point['validation_loss']:.4f}"
@@ -457,7 +459,7 @@ def fit(
             # Rank 0 may save alone, but all processes refuse a step together, when all of them settle.
             due = gang.rank == 0 and time.monotonic() - saved > 60 * config.checkpoint_minutes
             if (due and training.finite) or ended:
-                training.settle()
+                training.settle()  # first: the checkpoint holds the sums of these steps, and no step that diverged
                 if gang.rank == 0:
                     training.save(checkpoint)
                 saved = time.monotonic()

@@ -13,8 +13,8 @@ from lm.backbones.backbone import BackboneSource
 from lm.backbones.code_gpt import GptBackbone
 from lm.finetuned import FineTunedModel, create_network, create_task
 from lm.finetuning import ClassificationOptions
+from lm.gpt import GPTConfig
 from lm.heads import PredictionRow
-from lm.lm_options import GPTConfig
 from pipelines.plugins.finetune import BACKBONE_OPTIONS, FinetuneConfig, finetune_settings
 from pipelines.plugins.finetune.finetune_backbone import hash_of_job
 from pipelines.store.claims import hold

@@ -321,6 +321,7 @@ def build_manifest(
     if config.split.by not in splits.DRAWN:  # a copy in another split is told
         found = found.with_columns(split=named)
     every, unfit = inspector(found.root, paths, config.inspection)
+    # Before the splits are drawn below: of two copies of a recording, one could be drawn for train and one for test.
     kept, copies = (found, ()) if duplicates else without_duplicates(found, every)
     fit = {path: every[path] for path in dict.fromkeys(kept.frame.path) if path in every}
     aside += (*found.rejected, *unfit, *copies)

@@ -116,6 +116,8 @@ def split_clips(clips: Clips, config: SplitConfig, *, by_label: bool = True) -> 
     divided = kept.with_columns(split=draw(kept.frame, wanted, config, by_label=by_label))
     if not in_time and not config.shared_groups and config.by != "index":  # index: the series of every group is cut
         require_whole_groups(divided)
+    # After the splits are known, because segments may share sound within one of them; and before the checks below,
+    # because a split may lose all of its clips here.
     final, others = _without_shared_sound(divided, config)
     if not (final.frame.split == "train").any():
         of = f"none of {len(final.frame)} clips"
