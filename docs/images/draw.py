@@ -63,8 +63,10 @@ def chromium(*, height: int, width: int = 1100, scale: float = 1) -> Iterator["w
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     light = {"features": [{"name": "prefers-color-scheme", "value": "light"}]}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", light)
-    yield driver
-    driver.quit()
+    try:
+        yield driver
+    finally:
+        driver.quit()
 
 
 def write(png: bytes, name: str) -> None:
@@ -79,18 +81,20 @@ def draw_pictures(run: Path) -> None:
     from selenium.webdriver.support.wait import WebDriverWait
 
     command = [sys.executable, "-m", "pipelines.cli", "demo", f"model={run}", "port=0", "browser=false"]
-    screen = chromium(height=1200, width=NARROW, scale=1.5)
-    with screen as driver, subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    codes = "return document.querySelector('#codes textarea')?.value"  # the last that the page fills in
+    with chromium(height=1200, width=NARROW, scale=1.5) as driver:
         driver.get((run / "report.html").resolve().as_uri())
         time.sleep(SETTLING)
         write(driver.get_screenshot_as_png(), "report")
-        assert process.stdout is not None
-        driver.get(process.stdout.readline().split()[0])
-        codes = "return document.querySelector('#codes textarea')?.value"  # the last that the page fills in
-        WebDriverWait(driver, 600).until(lambda _: driver.execute_script(codes))
-        time.sleep(SETTLING)
-        write(driver.get_screenshot_as_png(), "demo")
-        process.terminate()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout is not None
+                driver.get(process.stdout.readline().split()[0])
+                WebDriverWait(driver, 600).until(lambda _: driver.execute_script(codes))
+                time.sleep(SETTLING)
+                write(driver.get_screenshot_as_png(), "demo")
+            finally:
+                process.terminate()
 
 
 def draw_sounds(name: str, sounds: list[str]) -> None:

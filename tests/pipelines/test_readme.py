@@ -190,8 +190,9 @@ def lay_out(clips: list[Path], place: Path) -> None:
     written = [f"monday.wav\t{start / 2}\t{start / 2 + 0.5}\t{('bird', 'rain')[start % 2]}" for start in range(36)]
     (work / "parts.tsv").write_text("path\tstart\tend\tlabel\n" + "\n".join(written) + "\n")
     parts = [(clip.name, *clip.name.split("_")) for clip in clips]
-    listed = [f"labelled/{label}/{name}\t{label}\t{group}" for name, label, group, _ in parts]
-    (work / "clips.tsv").write_text("path\tlabel\tgroup\n" + "\n".join(listed) + "\n")
+    for folder, below in ((work, "labelled/"), (home / "recordings", "")):  # paths are relative to the table
+        listed = [f"{below}{label}/{name}\t{label}\t{group}" for name, label, group, _ in parts]
+        (folder / "clips.tsv").write_text("path\tlabel\tgroup\n" + "\n".join(listed) + "\n")
     names = np.array([f"{label}/{name}" for name, label, *_ in parts])
     (home / "saved").mkdir()
     sounds = [{"bytes": clip.read_bytes(), "path": clip.name} for clip in clips]
