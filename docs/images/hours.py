@@ -46,8 +46,8 @@ def read_runs(sweep: Path) -> None:
             own = figures[(figures["name"] == name) & figures["against"].isna() & figures["of"].fillna("").isin(drawn)]
             if name == "bits_per_second":
                 own = own[own["artifact"] == model]
-            for row in own.fillna({"of": ""}).to_dict("records"):
-                rows.append({"figure": name, "of": row["of"], **about, "value": row["value"]})
+            drawn_rows = own.fillna({"of": ""}).to_dict("records")
+            rows += [{"figure": name, "of": row["of"], **about, "value": row["value"]} for row in drawn_rows]
     order = ["figure", "of", "sentences", "seed"]
     pd.DataFrame(rows).sort_values(order, kind="stable").round(4).to_csv(TABLE, sep="\t", index=False)
 
@@ -77,8 +77,8 @@ def main() -> None:
         if factor == 100:
             axis.set_ylim(40, 101)
         else:
-            axis.set_ylim(bottom=0)
-        axis.legend(frameon=False, fontsize=11, loc="best")
+            axis.set_ylim(0, 180)
+        axis.legend(frameon=False, fontsize=11)
     figure.savefig(HERE / "hours.png", dpi=110)
 
 
