@@ -152,7 +152,7 @@ LATE = {
     **dict.fromkeys(("gradio", "starlette", "ray", "mlflow", "wandb", "requests", "datasets", "triton"), "optional"),
     **dict.fromkeys(("speechmos", "onnxruntime", "distillmos", "pesq", "torchaudio.models.decoder"), "optional"),
     **dict.fromkeys(("fairseq2", "transformers", "sklearn", "numba", "faiss"), "a second or more, of some models"),
-    "soundfile": "it loads the libsndfile that fairseq2 needs, where fairseq2 is imported",
+    **dict.fromkeys(("soundfile", "soxr", "av"), "of sound files, which machines that train alone do not read"),
     "scipy.stats.qmc": "half a second of every command; of augmentations alone",
     "librosa": "it is imported under a lock, because its lazy imports are not safe in threads",
     "pystoi": "of a figure",

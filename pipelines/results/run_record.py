@@ -332,7 +332,7 @@ PICTURES = "listening/pictures.safetensors"
 Pictures = dict[str, npt.NDArray[np.float32 | np.int32]]
 Resamples = dict[str, npt.NDArray[np.float32]]
 
-_Column = Literal["fold", "seed", "group", "share", "added"]  # of a figure that is not overall
+_Column = Literal["fold", "seed", "group", "share", "added", "noise_snr"]  # of a figure that is not overall
 NoiseNote = tuple[float, float | None]
 NoiseRow = tuple[str, float, dict[Noise | None, Row], dict[Noise | None, NoiseNote]]
 

@@ -27,19 +27,20 @@ from fractions import Fraction
 from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import av
 import numpy as np
 import numpy.typing as npt
-import soundfile
-from av.container import InputContainer
-from soundfile import SoundFile
 
 from wordless.audio import completeness
 from wordless.audio.waveform import HEADERLESS, MAX_RATE, MIN_RATE, Part
 from wordless.base.files import file_stamp, open_file_hash, open_regular, stamp_text
 from wordless.base.messages import InputError
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+    from soundfile import SoundFile
 
 Block = npt.NDArray[np.float32]  # (samples, channels)
 WHOLE = Part(start=0, num_samples=sys.maxsize)
@@ -236,6 +237,9 @@ def file_key(path: Path, channel: str | int = "mean", *, stamp: str | None = Non
 
     ``stamp`` is the `stamp_text` of the file; None: that of now.
     """
+    import av
+    import soundfile
+
     stamp = stamp_text(path) if stamp is None else stamp
     if not stamp:
         return ""
@@ -400,6 +404,8 @@ _LONGEST_GAP = 3600  # seconds; larger ones are other clocks
 
 def _demuxed(path: Path, file: int) -> tuple[InputContainer, av.AudioStream]:
     """Open a file from its beginning on, and choose its audio stream; the caller closes the container."""
+    import av
+
     if os.pread(file, 4, 0) == b"RIFX":
         raise RecordingError(path, "cannot be decoded", "FFmpeg takes samples of RIFX for little-endian")
     av.logging.set_level(None)
@@ -430,6 +436,8 @@ def sounding_track(path: Path, silence: float) -> int | None:
 
 def _sounds(path: Path, file: int, number: int, silence: float) -> bool:
     """Return whether a track sounds; one that cannot be decoded does not."""
+    import av
+
     container, to_float = _demuxed(path, file)[0], av.AudioResampler(format="fltp")
     with container, suppress(av.FFmpegError, ValueError):
         for frame in container.decode(container.streams.audio[number]):
@@ -445,6 +453,8 @@ def _cause(error: Exception) -> str:
 
 def _count_packets(path: Path, file: int) -> tuple[Fraction, Fraction]:
     """Count the seconds of all packets, with what encoders add, and of the longest one; 0: no sound is found."""
+    import av
+
     total = longest = 0
     try:
         container, stream = _demuxed(path, file)
@@ -507,6 +517,8 @@ class _FFmpegSound:
 
     def _decode(self) -> Iterator[Block]:
         """Give blocks ``(samples, channels)`` of the sizes in which the file was encoded."""
+        import av
+
         to_float, described, damage = av.AudioResampler(format="fltp"), None, None
         count, last = 0, None  # packets of sound
         captured = self._container.format.name in ("mpegts", "mpeg")  # recorders end such files anywhere

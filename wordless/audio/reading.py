@@ -48,7 +48,6 @@ from typing import Any, BinaryIO, Literal, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
-import soxr
 import torch
 from torch import Tensor
 
@@ -334,6 +333,8 @@ def resample_blocks(blocks: Iterable[FloatArray], from_rate: int, to_rate: int) 
     if from_rate == to_rate:
         yield from blocks
         return
+    import soxr  # networks and machines without sound files need no resampler
+
     resampler = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality="HQ")
     received = sent = 0
     for block in equal_blocks(blocks, _RESAMPLER_BLOCK):

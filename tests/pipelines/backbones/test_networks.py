@@ -280,7 +280,7 @@ def test_networks_learn_to_tell_tones_apart_and_again_to_the_same_bytes(
     made = list[CachedArtifact]()
     for own in (silent_session(tmp_path / "first"), silent_session(tmp_path / "second")):
         network, reading = network_of(of, own, corpus, sample, VectorConfig(layers=("last",), poolings=("max",)))
-        made.append(network.train(session, reading, heard_of(of, own, corpus, sample), (*LABELS,)))
+        made.append(network.train(own, reading, heard_of(of, own, corpus, sample), (*LABELS,)))
         assert not made[-1].reused
     for name in ("model.safetensors", "config.json", CURVE):
         assert (made[0].folder / name).read_bytes() == (made[1].folder / name).read_bytes()
