@@ -92,9 +92,13 @@ class AstSettings(ClipTraining, NetworkSettings):
         if self.model.weights is not None:
             require_weights(Path(self.model.weights), self.model.size)
 
+    @property
+    def _folder(self) -> Path | None:
+        """The folder of AST's own weights, if the options name one."""
+        return None if self.model.weights is None else Path(self.model.weights)
+
     def _source(self, data: AugmentedInputs, longest: int) -> BackboneSource:
-        config = self.model
-        folder = None if config.weights is None else Path(config.weights)
+        config, folder = self.model, self._folder
         positions = min(max(longest - of.PATCH, 0) // of.STRIDE + 1, config.patches)
         known = folder is not None and of.is_audio_model(folder)
         statistics = None if known else measured_statistics(data.artifact)
@@ -110,7 +114,7 @@ class AstSettings(ClipTraining, NetworkSettings):
         """
 
         config, sizes, seed = self.model, other_options(self.model, "weights"), self.fit.seed
-        folder = None if config.weights is None else Path(config.weights)
+        folder = self._folder
         longest = max((of.patches_along(View(clip)) for clip in reading.manifest.clips), default=1)
         backbone = of.AstBackbone(
             ast=replace(config, weights=None), clip_vector=True, positions=min(longest, config.patches)

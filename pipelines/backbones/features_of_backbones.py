@@ -107,9 +107,8 @@ def learned_features(
     trial.add(inputs.artifact)
     separator, of = trial.settings.probe.label_separator, method.network
     trained = network.train(trial.session, trial.reading, inputs, trial.task.classes, separator, title=of.title)
-    return network.features(
-        trial.session, reading, method.name, trial.add(trained, of.name)
-    )  # methods may share the training
+    trained = trial.add(trained, of.name)  # methods may share the training
+    return network.features(trial.session, reading, method.name, trained)
 
 
 def spectrograms_of(trial: Trial) -> CachedArtifact:
