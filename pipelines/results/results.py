@@ -284,10 +284,8 @@ def sound_figures(
 ) -> list[Row]:
     """Collect all figures of a run's sounds; ``manifest`` has the present labels, which need no new sounds."""
     listening, decoded = artifacts["listening"], artifacts.get("decoded")
-    row, figures = (
-        Row(stage="vocoder", name="", value=np.nan, artifact="", protocol=protocol, split="test"),
-        list[Row](),
-    )
+    row = Row(stage="vocoder", name="", value=np.nan, artifact="", protocol=protocol, split="test")
+    figures = list[Row]()
     if (recognised := artifacts.get("recognised")) is not None:
         right = [
             {"sounds": {kind: {RIGHT: float(name == label)} for kind, name in answers.items()}}

@@ -106,14 +106,14 @@ class Session:
 
     def _make(self, task: "StageTask") -> CachedArtifact:
         cache_key, together = task.cache_key, task.stage.together
-        if self.graph is not None and (made := self.store.find(cache_key)) is not None:
-            return made  # by another process of the graph
         leader = self.gang.rank == 0
+        artifact = self.store.find(cache_key) if leader else None  # most stages of a repeated run need no lock
+        if artifact is not None and self.graph is not None:
+            return artifact  # made by another process of the graph
 
         def waiting(cache_key: CacheKey) -> None:
             self.terminal.say(f"waiting   {task.line}: another process is making it")
 
-        artifact = self.store.find(cache_key) if leader else None  # most stages of a repeated run need no lock
         with self.store.locked(cache_key, waiting) if leader and artifact is None else nullcontext():
             if leader:
                 keep_claimed()
