@@ -154,7 +154,6 @@ class _Saved:
     weights_sha256: str
     trim_db: float | None = None  # at which silent ends of its clips were cut off; None: they were not
     channel: Channel = "mean"
-    background: str | None = None  # label of parts that nobody annotated; None: there are none
 
 
 class FineTunedModel:
@@ -168,7 +167,6 @@ class FineTunedModel:
         self.task = task
         self.trim_db = trim_db  # corpus.inspection.trim_db of its clips; None: their ends were not trimmed
         self.channel: Channel = "mean"  # of the recordings that it was trained on
-        self.background: str | None = None  # label of parts that nobody annotated, which are no events
         self.folder: Path | None = None  # that the model was loaded from; it holds what the front end reads
 
     @property
@@ -208,7 +206,7 @@ class FineTunedModel:
 
             network = load_network(create, folder, saved.weights_sha256)
         model = cls(network.to(device), described, task, trim_db=saved.trim_db)
-        model.channel, model.background = saved.channel, saved.background
+        model.channel = saved.channel
         model.folder = folder
         return model
 
@@ -230,8 +228,7 @@ class FineTunedModel:
         about_backbone = f"A backbone that gives states over time to a recording ({self.backbone.title})"
         about, use = f"{about_backbone}, and a head that predicts labels from them ({head}).", _USE.format(rate=rate)
         card = model_card(f"Fine-tuned model: {head}", about, facts, use, tags=head, note=_NOTE)
-        of_background = {} if self.background is None else {"background": self.background}
-        self.write(folder, card=card, trim_db=self.trim_db, channel=self.channel, **of_background)
+        self.write(folder, card=card, trim_db=self.trim_db, channel=self.channel)
 
     def write(self, folder: Path, *, card: str | None = None, **recordings: object) -> None:
         """Write model.safetensors and, last, config.json, with what is said of the ``recordings`` that can be read."""

@@ -102,7 +102,7 @@ def find_corpus(
     for notice in found.notices:
         terminal.say(f"corpus    {notice}")
     if require is not None:
-        require([*found.frame.label.tolist(), *filter(None, [config.background_label])])
+        require(found.frame.label.tolist())
     option = "corpus.dataset" if config.dataset else option
     return Found(config=resolved_corpus(config, found.split_by), clips=found, option=option)
 

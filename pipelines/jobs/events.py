@@ -60,18 +60,14 @@ class ScoredWindows:
         middles = self.starts + self.window / 2
         return np.concatenate([[0.0], (middles[1:] + middles[:-1]) / 2, [self.seconds]])
 
-    def events(
-        self, classes: Sequence[str], threshold: float, *, exclusive: bool, background: str | None = None
-    ) -> list[Event]:
+    def events(self, classes: Sequence[str], threshold: float, *, exclusive: bool) -> list[Event]:
         """Merge neighbouring windows whose score of a class reaches the threshold; the score is the highest.
 
-        Of ``exclusive`` classes a window has the one with the highest score alone. Windows of ``background`` are no
-        events.
+        Of ``exclusive`` classes a window has the one with the highest score alone.
         """
         passing: BoolArray = self.scores >= threshold
         if exclusive:
             passing &= np.arange(len(classes)) == self.scores.argmax(1)[:, None]
-        passing &= np.array([name != background for name in classes])
         found, edges = list[Event](), self.edges
         for number in np.flatnonzero(passing.any(0)).tolist():
             borders = np.flatnonzero(np.diff(np.pad(passing[:, number].astype(np.int8), 1)))
@@ -155,7 +151,6 @@ def figures_of_events(
     *,
     exclusive: bool,
     tolerance: float,
-    background: str | None = None,
 ) -> list[ClassFigures]:
     """Return figures of the events of each annotated class, as those of a detector.
 
@@ -165,7 +160,7 @@ def figures_of_events(
     levels = [*np.linspace(0, 1, THRESHOLDS, endpoint=False)[1:].tolist(), threshold]
     annotated, counts = Counter(each.label for each in truth), dict[float, tuple[Counter[str], Counter[str]]]()
     for level in levels:
-        several = (each.events(classes, level, exclusive=exclusive, background=background) for each in recordings)
+        several = (each.events(classes, level, exclusive=exclusive) for each in recordings)
         found = [event for events in several for event in events]
         right = Counter(found[number].label for number in match(found, truth, tolerance))
         counts[level] = Counter(each.label for each in found), right

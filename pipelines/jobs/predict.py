@@ -114,7 +114,6 @@ class _Scorer:
     least_samples: int
     probe: SoundProbe | None = None
     usual: float = np.inf  # seconds of a training clip
-    background: str | None = None  # the class of windows without an event; None: every class is one of events
     finetuned: Path = Path()  # if there is no probe
     device: str = "cpu"
 
@@ -134,7 +133,6 @@ class _Scorer:
             least_samples=probe.encoder.tokenizer.config.samples_per_code,
             probe=probe,
             usual=kept.seconds,
-            background=kept.background,
         )
 
     @classmethod
@@ -153,7 +151,6 @@ class _Scorer:
             one_label=isinstance(task, ClassificationTask) and not task.multi_label,
             word="probability",
             least_samples=reading.least_samples,
-            background=model.background,
             finetuned=settings.model,
             device=device,
         )
@@ -226,7 +223,6 @@ class _OfScorer(TypedDict):
     """What events of windows depend on beside scores and threshold."""
 
     exclusive: bool
-    background: str | None
 
 
 def predict_windows(
@@ -249,7 +245,7 @@ def predict_windows(
     empty = ((place.root, each) for place in annotated for each in place.rejected if each.kind == WITHOUT_PARTS)
     judged = {path for path, _, clip in parts if clip.label} | {str(root / each.path) for root, each in empty}
     found, scored = dict[str, list[Event]](), list[ScoredWindows]()
-    of_scorer: _OfScorer = {"exclusive": scorer.one_label, "background": scorer.background}
+    of_scorer: _OfScorer = {"exclusive": scorer.one_label}
     for path, own in read:
         found[path] = own.events(classes, settings.threshold, **of_scorer)
         for each in found[path]:
@@ -261,7 +257,7 @@ def predict_windows(
         for path, root, clip in parts
         if clip.label and path in found
     ]
-    known = [each for each in truth if each.label in classes and each.label != scorer.background]
+    known = [each for each in truth if each.label in classes]
     if strange := sorted({each.label for each in truth} - {*classes}):
         Terminal().say(f"labels that the model did not learn, left out of the figures: {', '.join(strange):.400}")
     answers, figures, seen = list[Answer](), dict[str, list[ClassFigures]](), SeenRecordings()

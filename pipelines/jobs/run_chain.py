@@ -322,8 +322,7 @@ def write_probe(folder: Path, artifacts: Mapping[str, CachedArtifact], manifest:
         ]
         found.sort(key=lambda each: (-each.validation, each.folder is None))
         seconds = float(np.median([clip.seconds for clip in manifest.of("train")]))
-        own_background = settings.corpus.background_label
-        KeptProbes(methods=tuple(found), seconds=seconds, background=own_background).write(Path(saved))
+        KeptProbes(methods=tuple(found), seconds=seconds).write(Path(saved))
         replace_folder(place, Path(saved))
 
 

@@ -85,12 +85,10 @@ class KeptProbes:
 
     methods: tuple[KeptMethod, ...]  # the best of validation first
     seconds: float  # median of the training clips
-    background: str | None = None  # label of parts that nobody annotated, which are no events; None: there are none
 
     def write(self, folder: Path) -> None:
-        of_background = {} if self.background is None else {"background": self.background}
         methods = [asdict(each) for each in self.methods]
-        write_json(folder / LIST, {"methods": methods, "seconds": self.seconds, **of_background})
+        write_json(folder / LIST, {"methods": methods, "seconds": self.seconds})
 
     @classmethod
     def of_run(cls, run: Path) -> "KeptProbes":
@@ -98,7 +96,7 @@ class KeptProbes:
         try:
             found = json.loads((run / PROBE.part / LIST).read_text())
             methods = tuple(KeptMethod(**each) for each in found["methods"])
-            return cls(methods=methods, seconds=float(found["seconds"]), background=found.get("background"))
+            return cls(methods=methods, seconds=float(found["seconds"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             rule = "it keeps no probes that predict: name a fine-tuned model, or a run with a probe and one fold"
             remedy = "the command of a run of an earlier version writes them when it is repeated"

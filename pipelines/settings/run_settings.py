@@ -593,7 +593,7 @@ def with_embedded_corpus(config: Mapping[str, Any]) -> dict[str, Any]:
         first, second = f"corpus.dataset={packed}", f"corpus.{listed[0]}={corpus[listed[0]]}"
         raise InputError(f"{first} has its own recordings, and {second} names others; leave one of them out")
     if is_embedded(corpus):
-        plain = {"pattern": None, "labels": "folder", "background": None}
+        plain = {"pattern": None, "labels": "folder"}
         plain |= {f"columns.{name}": None for name in corpus.get("columns", {})}
         given = {**corpus, **{f"columns.{name}": column for name, column in corpus.get("columns", {}).items()}}
         for name, default in plain.items():

@@ -481,7 +481,7 @@ def _write_results(
     write_table(folder / _PREDICTIONS, [{"path": name, "truth": label, **row} for name, label, row in described])
     model = FineTunedModel.from_pretrained(saved.artifact.folder)
     model.trim_db = tuning.manifest.effective_trim_db(settings.corpus.inspection.trim_db)
-    model.channel, model.background = tuning.channel, settings.corpus.background_label
+    model.channel = tuning.channel
     model.save_pretrained(folder, front_end=tuning.source.folder)
     if isinstance(tuning.task, ClassificationTask) and not tuning.task.multi_label:
         write_mistakes(folder / _PAGE, tuning, predicted)  # it reads recordings, which may fail

@@ -41,8 +41,6 @@ def test_neighbours_with_a_label_are_one_event() -> None:
     both = windowed([[0.9, 0.8], [0.2, 0.8]])
     assert spans(both.events(("x", "y"), 0.7, exclusive=False)) == [(0.0, 1.5, "x", 0.9), (0.0, 3.0, "y", 0.8)]
     assert spans(both.events(("x", "y"), 0.7, exclusive=True)) == [(0.0, 1.5, "x", 0.9), (1.5, 3.0, "y", 0.8)]
-    # windows that are most of all background are no events of another class either
-    assert spans(both.events(("x", "y"), 0.7, exclusive=True, background="x")) == [(1.5, 3.0, "y", 0.8)]
 
 
 def event(start: float, end: float, label: str = "x", score: float = 1.0, path: str = "a") -> Event:

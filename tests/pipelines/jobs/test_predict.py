@@ -16,14 +16,12 @@ import soundfile
 
 import wordless
 from lm.finetuned import FineTunedModel
-from pipelines.commandline.command_words import prepare
 from pipelines.store.store import SYNTHESISED
-from tests.calling import index, publish
+from tests.calling import publish
 from tests.hub import serving, use_hub
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.jobs.conftest import PITCHES, Calling, Finetuned, fine_tune, rows_of, write_tone
+from tests.pipelines.jobs.conftest import PITCHES, Calling, Finetuned, rows_of, write_tone
 from tests.pipelines.tiny import AUDIO
-from tests.pipelines.tiny_chain import run
 from tests.rejected import read_rejected
 from wordless.audio.levels import trim_ends
 from wordless.audio.reading import read
@@ -314,52 +312,6 @@ def tables_of(told: str) -> dict[str, list[str]]:
     ends = [next(n for n in range(head, len(lines)) if lines[n].endswith("all classes")) + 1 for head in heads]
     titles = [lines[head - 1] if head and "\t" not in lines[head - 1] else "" for head in heads]
     return {title: lines[head:end] for title, head, end in zip(titles, heads, ends, strict=True)}
-
-
-@pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten recordings of 4 s, each with two annotated tones in noise; nobody annotated what is no tone."""
-    root, rate = tmp_path_factory.mktemp("sites"), AUDIO.sample_rate
-    for number in range(10):
-        rng, rows = np.random.default_rng(number), list[str]()
-        sound = rng.normal(0, 0.02, 4 * rate)
-        for start, label in ((0.5 + 0.1 * number, "low"), (2.0 + 0.1 * number, "high")):
-            time = np.arange(rate // 2) / rate
-            sound[round(start * rate) :][: rate // 2] += 0.3 * np.sin(2 * np.pi * PITCHES[label] * time)
-            rows.append(f"{start:.3f}\t{start + 0.5:.3f}\t{label}\n")
-        soundfile.write(root / f"{number}.wav", sound.astype(np.float32), rate, subtype="FLOAT")
-        (root / f"{number}.txt").write_text("".join(rows))
-    return root
-
-
-BY_GROUP = ("corpus.split.by=group", "corpus.split.validation=['8']", "corpus.split.test=['9']")
-OF_SITES = ("corpus.pattern=null", "corpus.labels=folder", "corpus.background=quiet", *BY_GROUP)
-
-
-@pytest.mark.parametrize("finetuned", [False, True])
-def test_windows_of_background_are_no_events(
-    finetuned: bool, predicted: Predicted, run_folder: Path, sites: Path, site: Path, tmp_path: Path
-) -> None:
-    (site / "site.txt").write_text(ROWS)
-    if finetuned:
-        output = tmp_path / "model"
-        model = (f"model={run_folder}", f"output={output}", f"store.root={tmp_path / 'store'}")
-        fine_tune(*model, f"corpus.root={sites}", *OF_SITES)
-        assert FineTunedModel.from_pretrained(output).background == "quiet"
-    else:
-        output = tmp_path / "run"
-        audio = (f"audio.sample_rate={AUDIO.sample_rate}", "audio.n_mels=16", "audio.window_ms=25", "audio.hop_ms=10")
-        methods = ("stages=[tokenizer,probe]", "compare.methods=[log_mel]", "compare.poolings=[mean]")
-        words = prepare((f"corpus.root={sites}", *OF_SITES), index("run")).overrides
-        assert run(tmp_path / "store", output, *words, *audio, *methods) == 0
-    labels = {row["label"] for row in predicted(output, site, "windows", window=0.4, hop=0.1)}
-    events = predicted(output, site, "events", window=0.4, hop=0.1, threshold=0.34)
-    assert "quiet" not in {event["label"] for event in events}
-    if not finetuned:  # which has hardly been trained
-        assert labels == {"low", "high", "quiet"}
-        found = [(event["label"], event["start"], event["end"]) for event in events]
-        assert [label for label, *_ in found] == ["low", "high", "low"]
-        assert [start for _, start, _ in found] == pytest.approx([start for start, *_ in TONES], abs=0.3)
 
 
 @pytest.mark.parametrize("finetuned", [False, True])

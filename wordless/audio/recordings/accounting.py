@@ -16,7 +16,6 @@ from pathlib import Path, PurePosixPath
 
 from wordless.audio.recordings.account import RECORDING, Account, Item
 from wordless.audio.recordings.archives import UNPACK, is_archive
-from wordless.audio.recordings.background import USE
 from wordless.audio.recordings.description import known_split
 from wordless.audio.recordings.folders import HIDDEN, is_file, is_recording, read_annotation_text
 from wordless.audio.recordings.manifest import Clips, Rejected, SplitBy
@@ -58,7 +57,6 @@ def take_account(
     items += _columns(reading, root, split_by, folds=folds)
     for file in reading.files:
         items += _rows(file, own, root)
-    items += _drawn(reading, own)
     return Account(items=tuple(items))
 
 
@@ -91,14 +89,6 @@ class _Claims:
         if each := self.of_rows.get(row) or self.files.get(path) or next(iter(several), whole):
             return _reason(each)
         return Unused(why=SAME_PART)
-
-    def why_drawn(self, where: str, name: str) -> Unused:
-        """Return why no clip was made of a part that no row names."""
-        path = self.shown.whole(name.rpartition("#t=")[0])
-        several = self.parts.get(path, ())
-        named = (each for each in several if each.path == name)
-        each = self.of_rows.get(where) or next(named, None) or self.files.get(path) or next(iter(several), None)
-        return Unused(why="it was left out") if each is None else _reason(each)
 
     def why_file(self, path: str) -> Unused | None:
         """Return why a file, or each part of it, was set aside; None: it was not."""
@@ -292,14 +282,3 @@ def _rows(file: ReadFile, own: _Claims, root: Path) -> Iterator[Item]:
             yield Item("row", name, of, len(some), used_as="clip" if file.makes_clips else file.use)
         else:
             yield Item("row", name, of, len(some), "", reason.why, reason.option, reason.kind or reason.why)
-
-
-def _drawn(reading: Reading, own: _Claims) -> Iterator[Item]:
-    """Give an item for each part that no row names."""
-    for where, name in reading.drawn.items():
-        of = name.rpartition("#t=")[0]
-        if where in own.rows:
-            yield Item("part", name, of, used_as=USE)
-        else:
-            reason = own.why_drawn(where, name)
-            yield Item("part", name, of, 1, "", reason.why, reason.option, reason.kind or reason.why)

@@ -36,7 +36,7 @@ from wordless.audio.recordings.folders import (
 )
 from wordless.audio.recordings.manifest import Clips, Rejected, whole_recording
 from wordless.audio.recordings.matching import parent
-from wordless.audio.recordings.sources import OF_THE_PROGRAM, Column, Mark, ReadFile, Reading, Seen, Unused
+from wordless.audio.recordings.sources import OF_THE_PROGRAM, Column, ReadFile, Reading, Seen, Unused
 from wordless.audio.recordings.unread_columns import unread_columns
 from wordless.audio.waveform import EXTENSIONS
 from wordless.base.imports import without_collection
@@ -196,8 +196,7 @@ def _collect(folder: Folder, kind: AnnotationKind, names: Sequence[str], config:
     placed = [each for file in files for each in _placed(folder, kind, file, rejected)]
     notices += _moved(folder, kind, files, placed)
     found = _described(folder.root, placed, rejected)
-    marks = _marks(folder, kind, every, {file.name for file in files}, damaged) if config.keeps_marks else ()
-    found = replace(found, reading=replace(_reading(folder, kind, every, files, config, damaged), marks=marks))
+    found = replace(found, reading=_reading(folder, kind, every, files, config, damaged))
     parts = found.frame
     if not len(parts):
         if config.annotations == "auto" and all(each.kind == _STRAY for each in found.rejected):
@@ -455,45 +454,6 @@ def _located(folder: Folder, file: _File) -> Iterator[tuple[list[str], Annotatio
             paths, fault = [recording or file.name], fault or missing.get(recording, "it names no recording")
         if fault != NO_PART:
             yield paths, each, fault
-
-
-_SPAN_TEXTS = (*SPAN_FIELDS, "duration")
-
-
-def _marks(
-    folder: Folder,
-    kind: AnnotationKind,
-    files: Sequence[_File],
-    timed: Collection[str],
-    damaged: Mapping[str, str],
-) -> tuple[Mark, ...]:
-    """Return what annotators marked: the parts of all tiers, also of those that cannot be used.
-
-    The times of files that are not ``timed`` count from nobody knows where, and those of ``damaged`` ones are unknown.
-    """
-    unknown = [path for name in damaged for path in ([] if kind.names_recordings else folder.of_file(name))]
-    places, rows = list[str](), list[Annotation]()
-    for file in files:
-        for paths, each, _ in _located(folder, file):
-            if file.name in timed:
-                places += paths
-                rows += [each] * len(paths)
-            else:
-                unknown += paths
-            if each.until:
-                unknown += folder.named({each.until}, file.name)[0].values()
-    texts = {name: [each.fields.get(name, "") for each in rows] for name in _SPAN_TEXTS}
-    columns, _ = description.describe(texts, [each.where for each in rows])
-    spans = [*zip(places, columns["begin"], columns["end"], strict=True), *((path, None, None) for path in unknown)]
-    return tuple(_mark(os.path.normpath(folder.root.absolute() / path), begin, end) for path, begin, end in spans)
-
-
-def _mark(path: str, begin: object, end: object) -> Mark:
-    """Return the mark of a part; a begin behind the end has both between them, and a time that is none no place."""
-    if not isinstance(begin, float) or not isinstance(end, float | None):
-        return Mark(path=path, begin=None, end=None)
-    first, last = (begin, end) if end is None else (min(begin, end), max(begin, end))
-    return Mark(path=path, begin=first, end=last)
 
 
 def _set_aside(

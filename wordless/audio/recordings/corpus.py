@@ -28,7 +28,6 @@ from wordless.audio.levels import Levels, loudest, of_text
 from wordless.audio.recordings import annotations, description, letters, packed, splits, tables
 from wordless.audio.recordings.accounting import take_account
 from wordless.audio.recordings.archives import require_no_archive
-from wordless.audio.recordings.background import with_background
 from wordless.audio.recordings.corpus_config import CorpusConfig, Making, Source
 from wordless.audio.recordings.description import group_of
 from wordless.audio.recordings.embedded import speak, utterances
@@ -112,33 +111,10 @@ def find_recordings(config: CorpusConfig, making: Making | None = None) -> Clips
             raise InputError(option="label_type", value="number", rule=rule, remedy=remedy)
     reading = found.reading if config.labels != "none" else _without_labels(found.reading)
     found = replace(found.with_columns(label=labels), reading=reading)
-    _require_room_for_background(config, found)
     if config.split.by == "lists":
         found = splits.split_by_lists(found, config.split)
     split_by, divided = _divided_by(config, found, depth)
     return replace(found, notices=(*found.notices, *notices, *divided), split_by=split_by)
-
-
-def _require_room_for_background(config: CorpusConfig, found: Clips) -> None:
-    """Refuse a label of background that cannot be one, that annotations have, or that stands beside none."""
-    name = config.background_label
-    if name is None:
-        return
-    parts = found.frame[found.frame.begin.notna()]
-    fault = letters.refused(name)
-    config.refuse_if(fault, "background", f"it has {fault}: leave tabs, line breaks and control characters out")
-    config.refuse_if(not name, "background", "name the class, such as `background`=background")
-    rule = "no annotations name parts of these recordings, so nothing says where there are no events: leave it out"
-    config.refuse_if(not len(parts), "background", f"{rule}, or give annotations or a table with start and end")
-    counts = Counter(label for label in found.frame.label if label is not None)
-    rule = "no annotated part has a label, and background stands beside labelled parts: leave it out, or label some"
-    config.refuse_if(not parts.label.notna().any(), "background", rule)
-    alike = {each for several in letters.alike([*counts, name]) for each in several}
-    same = [label for label in counts if label == name or {label, name} <= alike]
-    which = ", ".join(f"{counted(counts[label], 'part')} with the label {letters.visible(label)}" for label in same)
-    rule = f"there {'is' if sum(counts[label] for label in same) == 1 else 'are'} {which} already"
-    remedy = "choose another name for parts that nobody annotated, or leave it out if those are background"
-    config.refuse_if(same, "background", f"{rule}: {remedy}")
 
 
 def _labelled_by_folders(found: Clips, depth: int | None) -> Clips:
@@ -326,20 +302,11 @@ def build_manifest(
     fit = {path: every[path] for path in dict.fromkeys(kept.frame.path) if path in every}
     aside += (*found.rejected, *unfit, *copies)
     usable = replace(kept.where(path in fit for path in kept.frame.path), rejected=(), notices=_sound_notices(fit))
-    wanted = usable
-    if (label := config.background_label) is not None:  # beside what copies of a recording mark, too
-        least = config.inspection.min_seconds
-        wanted = with_background(usable, found, every, label=label, seed=config.split.seed, min_seconds=least)
-        found = replace(found, reading=replace(found.reading, drawn=wanted.reading.drawn))
-    clips = clips_of(wanted, fit, config)
+    clips = clips_of(usable, fit, config)
     aside += clips.rejected
     lengths = {path: (each.num_samples, each.sample_rate) for path, each in fit.items()}
     description.require_inside(usable, lengths, remedy=_OTHER_CLOCK)
     unused = aside[len(found.rejected) :]
-    if config.background is not None and len(clips.frame) and not wanted.reading.drawn:
-        rule = "annotated recordings have no room for a part as long as an event outside all that is annotated"
-        remedy = "leave it out, or annotate recordings that also hold sound without events"
-        raise InputError(option="background", value=config.background, rule=rule, remedy=remedy)
     if not len(clips.frame):
         rule = f"none of its {counted(len(paths), 'recording')} can be used ({frequent_reasons(unused)})"
         places = "check start and end of the named parts, choose a lower `segment_silence_dbfs`"

@@ -52,11 +52,6 @@ class AnnotationOptions(Options):
         """Fields of the description that file names give."""
         return ()
 
-    @property
-    def keeps_marks(self) -> bool:
-        """Whether all that annotators marked is wanted, beside the parts that become clips."""
-        return False
-
     def refuse_annotations(self) -> None:
         """Refuse options of annotations where none are read."""
         rule = "it has no effect, as no annotations are read here: leave it out"
@@ -80,11 +75,6 @@ class CorpusConfig(AnnotationOptions):
         None, "data set with recordings inside: a folder of save_to_disk, or Parquet files; see corpus=dataset"
     )
     columns: description.ColumnConfig = option(description.ColumnConfig(), "columns of a table or data set")
-    background: str | None = option(
-        None,
-        "such as background: draws clips with this label where nothing is annotated in annotated recordings, as many "
-        "and as long as the labelled parts; null: none",
-    )
     missing: Literal["stop", "list"] = option(
         "stop", "a file of the table that is not there stops the run, or is set aside and listed"
     )
@@ -121,16 +111,6 @@ class CorpusConfig(AnnotationOptions):
         """Fields of the description that file names give."""
         return () if self.pattern is None else description.pattern_fields(self.pattern)
 
-    @property
-    def keeps_marks(self) -> bool:
-        """Whether all that annotators marked is wanted, beside the parts that become clips."""
-        return self.background is not None
-
-    @property
-    def background_label(self) -> str | None:
-        """The label of background, as labels of all sources are written; None: no background is drawn."""
-        return None if self.background is None else letters.plain(self.background)
-
     def __post_init__(self) -> None:
         super().__post_init__()
         described = self.table or self.dataset  # by more than file names
@@ -139,10 +119,6 @@ class CorpusConfig(AnnotationOptions):
         self.refuse_if(not any(getattr(self, name) for name in NAMED_BY), "root", rule)
         rule = f"`pattern` is {self.pattern!r}: put {{label}} into it"
         self.refuse_if("label" not in self.fields and self.labels == "pattern" and not described, "labels", rule)
-        for name, wanted in (("labels", "folder or pattern"), ("label_type", "class")):
-            rule = f"it is a class beside those of annotations, and `{name}` is {getattr(self, name)}: choose {wanted}"
-            unfit = self.labels == "none" if name == "labels" else self.label_type != "class"
-            self.refuse_if(self.background is not None and unfit, "background", rule)
         rule = "it has no effect on whole recordings: give `segment_seconds`, too, such as 10"
         for name in ("segment_overlap_seconds", "segment_silence_dbfs"):
             self.refuse_if(self.segment_seconds is None and getattr(self, name), name, rule)

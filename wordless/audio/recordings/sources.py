@@ -58,15 +58,6 @@ class ReadFile:
     makes_clips: bool = True  # whether a row is used if a clip has its place; else each row that is not left out is
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Mark:
-    """A span that somebody marked in a recording, whatever became of it."""
-
-    path: str  # of the recording, absolute
-    begin: float | None  # seconds; None: it lies somewhere in the recording
-    end: float | None  # seconds; None: the end of the recording
-
-
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """All that a source looked at."""
@@ -77,8 +68,6 @@ class Reading:
     places: DataFrame | None = None  # "where" and "path" of all candidates, before some are set aside
     of_recordings: str = ""  # why the source does not use a recording that it says nothing else of
     root: Path | None = None  # of a source that unpacks recordings, what it unpacks; None: the root of the clips
-    marks: tuple[Mark, ...] = ()  # of annotations, also of those that are set aside; kept if `background` needs them
-    drawn: Mapping[str, str] = field(default_factory=dict)  # `Clip.where` of a part that no file names -> its name
 
     def __add__(self, other: "Reading") -> "Reading":
         return Reading(
@@ -88,8 +77,6 @@ class Reading:
             places=self.places if other.places is None else other.places,
             of_recordings=self.of_recordings or other.of_recordings,
             root=self.root or other.root,
-            marks=(*self.marks, *other.marks),
-            drawn={**self.drawn, **other.drawn},
         )
 
 
