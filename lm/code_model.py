@@ -702,13 +702,6 @@ def _embed_weighted(gpt: GPT, weights: Tensor) -> Embedded:
     return embedded, full_rows(embedded)
 
 
-def states_over_time(model: LanguageModel, codes: Codes, layers: Sequence[int]) -> Tensor:
-    """Concatenate states of some layers (0: embeddings) to ``(time, len(layers) * model_dim)``, mean over streams."""
-    states = model.hidden_states(codes, layers)  # (layers, time * streams, model_dim)
-    by_step = states.reshape(len(states), -1, model.predicted.streams, states.shape[2])
-    return by_step.mean(2).transpose(0, 1).flatten(1)
-
-
 _USE = """
 import wordless
 

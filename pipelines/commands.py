@@ -14,8 +14,6 @@ from pipelines.plugins.demo import DemoConfig, demo
 from pipelines.plugins.demo.server import serve
 from pipelines.plugins.figures import FiguresConfig, figures
 from pipelines.plugins.figures.chart_files import write_figures
-from pipelines.plugins.find import FindConfig, find
-from pipelines.plugins.find.places import find_in_recordings
 from pipelines.plugins.finetune import FinetuneConfig, finetune
 from pipelines.plugins.finetune.finetune_backbone import finetune_backbone
 from pipelines.plugins.publish import PublishConfig, publish
@@ -63,13 +61,6 @@ COMMANDS: Mapping[str, Command] = {
         options=DecodeConfig,
         check=decode,
         job=decode_codes,
-    ),
-    "find": Command(
-        name="find",
-        purpose="the places in recordings that sound like a query: a table, and a page with players",
-        options=FindConfig,
-        check=find,
-        job=find_in_recordings,
     ),
     "score": Command(
         name="score",

@@ -4,7 +4,7 @@ import cmath
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import NormalDist
 from typing import cast
@@ -682,33 +682,6 @@ def two_steps(
     lowest = beta.ppf(1 - NormalDist().cdf(1), best * clips, (1 - best) * clips + 1)
     clipping = min(clipping for (_, clipping), reached in tried.items() if reached >= min(lowest, best - 0.01))
     return chosen[clipping], clipping, max(many, key=lambda c: tried[c, clipping])
-
-
-# Finding a query in a recording
-
-
-def cheapest_paths(query: FloatArray, frames: FloatArray) -> list[tuple[float, int] | None]:
-    """The best path that ends at each frame, among all paths, one by one: its cost and first frame.
-
-    See `pipelines.plugins.find.places`. None where no path ends.
-    """
-    distance = [[1 - float(np.dot(one, other)) for other in frames] for one in query]
-
-    def paths(i: int, j: int) -> Iterator[tuple[float, int]]:
-        """Cost and first frame of each path of the query's frames up to ``i`` that ends at frame ``j``."""
-        if i < 0:
-            yield 0.0, j + 1
-            return
-        here = distance[i]
-        if j >= 0:
-            yield from ((cost + here[j], start) for cost, start in paths(i - 1, j - 1))
-        if j >= 1:
-            yield from ((cost + (here[j - 1] + here[j]) / 2, start) for cost, start in paths(i - 1, j - 2))
-        if i >= 1 and j >= 0:
-            yield from ((cost + distance[i - 1][j] + here[j], start) for cost, start in paths(i - 2, j - 1))
-
-    best = [min(paths(len(query) - 1, j), default=None) for j in range(len(frames))]
-    return [None if each is None else (each[0] / len(query), each[1]) for each in best]
 
 
 def first_hours_by_loop(sources: Sequence[Mapping[str, int]], milliseconds: float) -> list[list[str]]:

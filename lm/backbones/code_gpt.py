@@ -1,6 +1,6 @@
 """The GPT of a run as a backbone: it reads the codes of a recording, and a state has read all codes up to its own.
 
-Time steps of several streams have one state, the mean over their codes, as in `lm.code_model.states_over_time`.
+Time steps of several streams have one state, the mean over their codes.
 """
 
 from collections.abc import Iterable, Sequence

@@ -48,7 +48,6 @@ COMMANDS = {  # name -> run whose models it uses, and words; at_NAME is a place,
     "decode": ("smoke", "decode input=at_encode/codes.parquet output=./sounds engine=torch"),
     "pitch_codes": ("pitch", "encode input=at_calls output=./codes.parquet"),
     "decode_flat": ("pitch", "decode input=at_pitch_codes/codes.parquet output=./sounds pitch=flat"),
-    "find": ("smoke", "find query=at_word input=at_calls output=./hits.tsv features=soft_codes"),
     "score": ("smoke", "score input=at_calls output=./scores.tsv"),
     "probe": (
         "smoke",

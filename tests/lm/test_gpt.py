@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch.nn.functional import one_hot
 
-from lm.code_model import layer_features, states_over_time
+from lm.code_model import layer_features
 from lm.gpt import CachedGPT, CodeSampling, create_gpt, draw_codes, probabilities
 from lm.model import LanguageModel
 from lm.probing.vectors import ALL_POOLINGS, POOLINGS, Pooling, States, VectorConfig, pool
@@ -168,17 +168,6 @@ def test_layers_offer_the_states_that_are_asked_for(model: LanguageModel) -> Non
     assert {*inner} == {key for key in both if "inner" in key}
     assert all(np.array_equal(inner[key], both[key]) for key in inner)
     assert both["all_inner:thirds"].shape == (1, 3 * TINY.layers * TINY.ffn_dim)
-
-
-@pytest.mark.parametrize("steps", [0, 1, 8, 60])
-def test_states_over_time_are_those_of_the_wanted_layers(model: LanguageModel, steps: int) -> None:
-    streams = model.format.streams
-    codes = random_codes(steps, streams=streams, seed=1)
-    found = states_over_time(model, codes, (2, 0)).numpy()
-    assert found.shape == (steps, 2 * TINY.model_dim)
-    if steps:
-        layers = model.hidden_states(codes).unflatten(1, (-1, streams)).mean(2).numpy()  # (layers, time, model_dim)
-        np.testing.assert_allclose(found, np.concatenate([layers[2], layers[0]], axis=1), atol=1e-6)
 
 
 def test_states_read_the_past_alone(model: LanguageModel) -> None:

@@ -22,7 +22,7 @@ from pipelines.probe_run import probe
 from pipelines.stages.codebooks import PITCHES, frame_sample, pitches, sample_statistics
 from pipelines.stages.stage_options import PitchConfig, TokenizerSettings
 from pipelines.store.store import CachedArtifact
-from tests.calling import decode, embed, encode, find, generate, options_of, score
+from tests.calling import decode, embed, encode, generate, options_of, score
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import AUDIO, GPT, save_run, session_of, write_clip
 from tests.pipelines.tiny_chain import OWN, artifacts, called_at_once, config_of, run
@@ -90,7 +90,7 @@ def test_a_gpt_of_the_coarsest_rate_and_an_upsampler(trained: Path) -> None:
     assert {stage: made[stage] for stage in wanted} == wanted
 
 
-@pytest.mark.parametrize("command", ["encode", "embed", "find", "score", "probe", "demo"])
+@pytest.mark.parametrize("command", ["encode", "embed", "score", "probe", "demo"])
 def test_commands_that_read_codes_of_one_rate_refuse_several(command: str, trained: Path, tmp_path: Path) -> None:
     write_clip(tmp_path, "a.wav", np.zeros(800, np.float32))
     own = {"model": str(trained), "store": {"root": str(tmp_path / "store")}}
@@ -98,7 +98,6 @@ def test_commands_that_read_codes_of_one_rate_refuse_several(command: str, train
     calls: dict[str, Callable[[], object]] = {
         "encode": lambda: encode(options(trained, tmp_path / "a.wav", tmp_path / "codes.parquet")),
         "embed": lambda: embed({**own, **place, "output": str(tmp_path / "x.npz")}),
-        "find": lambda: find({**own, **place, "query": str(tmp_path / "a.wav"), "output": str(tmp_path / "x.tsv")}),
         "score": lambda: score({"model": str(trained), **place, "output": str(tmp_path / "x.tsv")}),
         "probe": lambda: probe_run(*probe(config_of("probe", f"model={trained}"))),
         "demo": lambda: demo(DemoConfig(model=trained)),
@@ -254,10 +253,6 @@ def test_all_commands_take_codes_with_pitch(model: Path, voice: Path, tmp_path: 
     assert len((tmp_path / "scores.tsv").read_text().splitlines()) == 2
     for method in ("gpt", "bag_of_codes", "bottleneck"):
         embed({**recordings, "output": str(tmp_path / f"{method}.npz"), "method": method})
-    for features in ("soft_codes", "states"):
-        searched = {"query": str(voice), "output": str(tmp_path / f"{features}.json"), "features": features}
-        find({**recordings, **searched})
-        assert json.loads((tmp_path / f"{features}.json").read_text())[0]["score"] == pytest.approx(1, abs=1e-3)
 
 
 def test_decode_gives_codes_another_melody(model: Path, voice: Path, tmp_path: Path) -> None:

@@ -34,7 +34,6 @@ TUTORIALS = (
     *(
         "your_folder",
         "long_recordings",
-        "find",
         "annotations",
         "field_recordings",
         "vocoder",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,6 @@ from lm.backbones.code_gpt import GptBackbone, GptNetwork, replace_codes
 from lm.backbones.convolutional import ConvBackbone, ConvEncoderConfig
 from lm.backbones.spectrogram_transformer import AstBackbone, AstConfig
 from lm.backbones.wav2vec2 import MaskConfig, Wav2vec2Backbone
-from lm.code_model import states_over_time
 from lm.finetuned import BACKBONE_CLASSES as CLASSES
 from lm.finetuned import FineTunedModel, FineTunedNetwork, create_network, create_task, freeze, read_states
 from lm.finetuning import ClassificationOptions
@@ -265,15 +265,19 @@ def test_states_are_those_of_the_language_model(model: LanguageModel) -> None:
         states, counts = read_states(network, backbone.reading, inputs, lengths)
     assert counts.tolist() == list(steps)
     for clip, (count, codes) in enumerate(zip(steps, clips, strict=True)):
-        last = states_over_time(model, codes, [layers])
-        expected = model.gpt.transformer.decoder.layer_norm(last)
-        if model.format.streams > 1 and not model.gpt.by_step:  # the norm comes before the mean over streams
-            own = model.hidden_states(codes, [layers])[0]
-            expected = model.gpt.transformer.decoder.layer_norm(own).reshape(count, -1, own.shape[1]).mean(1)
+        last = model.hidden_states(codes, [layers])[0]  # (time * streams, dim)
+        norm, by_step = model.gpt.transformer.decoder.layer_norm, partial(_mean_of_steps, count)
+        # where each stream has its position, the norm comes before the mean over streams
+        expected = norm(by_step(last)) if model.gpt.by_step else by_step(norm(last))
         torch.testing.assert_close(states[clip, :count], expected, atol=1e-4, rtol=1e-3)
     for number, found in enumerate(network.layer_states(inputs[:1, :5], lengths[:1]), 1):  # of layers, for probes
-        wanted = states_over_time(model, clips[0], [number])
+        wanted = _mean_of_steps(5, model.hidden_states(clips[0], [number])[0])
         torch.testing.assert_close(found[0], wanted)
+
+
+def _mean_of_steps(steps: int, states: torch.Tensor) -> torch.Tensor:
+    """The mean over the streams of each time step: (steps * streams, dim) -> (steps, dim)."""
+    return states.reshape(steps, -1, states.shape[-1]).mean(1)
 
 
 def test_the_front_end_is_the_tokenizer(tmp_path: Path) -> None:

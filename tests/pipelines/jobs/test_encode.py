@@ -171,11 +171,10 @@ def test_what_cannot_be_read_is_listed_by_each_command_and_never_waited_for(
         told = [capsys.readouterr().err]
         call("score", "scores.tsv", input=folder)
         told.append(capsys.readouterr().err)
-        call("find", "hits.tsv", input=folder, query=folder / "whole.wav")
     assert [*codes] == ["late.mka", "whole.wav"]
     assert f"{len(kinds)} set aside" in told[0]
     assert all("late.mka: its sound begins later" in each for each in told)
-    for output in ("codes.parquet", "scores.tsv", "hits.tsv"):
+    for output in ("codes.parquet", "scores.tsv"):
         rejected = read_rejected(tmp_path / f"{output}.rejected.tsv")
         reasons = {Path(each.path).name: each.reason for each in rejected}
         assert reasons.keys() == kinds.keys()

@@ -9,14 +9,13 @@ from wordless.base.messages import InputError
 
 Case = tuple[str, dict[str, object], str]  # command, changes of its options, and what the refusal says
 PLACES: list[Case] = [
-    *((command, {"model": "nowhere"}, r"^model=nowhere\b") for command in ("encode", "decode", "generate", "find")),
-    *((command, {"input": "nowhere"}, r"^input is nowhere\b") for command in ("encode", "score", "find", "embed")),
+    *((command, {"model": "nowhere"}, r"^model=nowhere\b") for command in ("encode", "decode", "generate")),
+    *((command, {"input": "nowhere"}, r"^input is nowhere\b") for command in ("encode", "score", "embed")),
     ("encode", {"model": "tests"}, r"tokenizer/config\.json\b.*compare\.folds\b"),
     ("encode", {"input": "conf"}, r"^input is conf;"),
     ("decode", {"input": "nowhere"}, r"^input=nowhere\b"),
     ("generate", {"prompt": "nowhere.wav"}, r"^prompt=nowhere\.wav\b"),
     ("score", {"input": "[]"}, r"^input=\[\]"),
-    ("find", {"query": "nowhere.wav"}, r"^query is nowhere\.wav\b"),
     ("embed", {"root": "somewhere"}, r"^root\b"),
     ("predict", {"model": "nowhere", "output": None}, r"^model=nowhere\b.*\brun\b"),
     ("predict", {"model": "tests", "output": None}, r"^model=tests\b.*wordless finetune\b.*\brun\b"),
@@ -32,13 +31,12 @@ OUTPUTS: list[Case] = [
     ("generate", {"output": "m.wav", "num_samples": 1, "synthesis": "none"}, r"=wavenet\b.*=griffin_lim\b"),
     ("generate", {"output": "m.mp3", "num_samples": 1}, r"\.mp3\b.*\bfolder\b"),
     ("score", {"output": "scores"}, r"^output\b.*\bscores\b.*\.tsv\b"),
-    ("find", {"output": "hits.xlsx"}, r"^output is hits\.xlsx\b"),
     ("embed", {"output": "x.csv"}, "npz"),
     ("predict", {"output": "table.wav"}, r"output\b.*table\.wav\b.*\.tsv\b"),
     *((command, {"output": "docs"}, r"^output=docs exists") for command in ("encode", "decode", "generate")),
     *(
         (command, {"output": f"pyproject.toml/x.{suffix}"}, r"\bpyproject\.toml\b.* output=PATH")
-        for command, suffix in (("encode", "parquet"), ("score", "tsv"), ("find", "tsv"), ("embed", "npz"))
+        for command, suffix in (("encode", "parquet"), ("score", "tsv"), ("embed", "npz"))
     ),
 ]
 OTHERS: list[Case] = [
@@ -47,7 +45,6 @@ OTHERS: list[Case] = [
     ("decode", {"group": "anna", "synthesis": "griffin_lim"}, r"Griffin-Lim\b.*groups"),
     ("decode", {"synthesis": "wavnet"}, r"synthesis is wavnet\b.*\bwavenet\b"),
     ("generate", {"group": "carl"}, r"group\b.*'carl'"),
-    ("find", {"layer": 2, "features": "states"}, r"^layer\b.*\b2\b"),
     ("embed", {"layer": "layer_9"}, "^layer"),
     ("embed", {"method": "gpt_sound"}, "gpt_sound"),
     ("embed", {"method": "bag_of_codes", "layer": "layer_1"}, "layer.*bag_of_codes.*method=gpt"),
@@ -61,7 +58,6 @@ def test_what_cannot_be_is_refused(
     (units := tmp_path / "units.txt").write_text("1 2\n")
     own: dict[str, dict[str, object]] = {
         "decode": {"input": units, "codes_per_unit": 3},
-        "find": {"query": recordings / "a.wav", "output": str(tmp_path / "hits.tsv")},
         "embed": {"output": str(tmp_path / "x.npz")},
         "score": {"output": None},
     }
