@@ -13,8 +13,6 @@ from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.base.arrays import FloatArray, IndexArray
 
-HEALTH_VERSION = 5  # of what `measure_health` returns, in the keys of stored artifacts; raise it when that changes
-
 
 def perplexity(counts: IndexArray) -> float:
     """Compute 2 to the entropy: the size of a uniformly used codebook with the entropy of counts ``(codes,)``."""

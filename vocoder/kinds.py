@@ -52,7 +52,6 @@ GRIFFIN_LIM = SynthesisMethod(
     explanation="Griffin-Lim estimates a sound with the spectrum of the codes.",
     marker="o",
     stream=griffin_lim,
-    version=2,
 )
 HARMONICS = SynthesisMethod(
     key="harmonics",
@@ -72,7 +71,6 @@ WAVENET = SynthesisMethod(
     marker="D",
     stream=None,
     comb=True,
-    version=4,
 )
 
 # in the order in which figures list them

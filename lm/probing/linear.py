@@ -230,7 +230,6 @@ def _on_host(values: Array | torch.Tensor) -> Array:
     return values.cpu().numpy() if isinstance(values, torch.Tensor) else values
 
 
-VERSION = 12  # of the results of both classifiers, in the keys of stored probes; raise it when they change
 _VALUES_AT_ONCE = 1 << 26  # of a block on a GPU: 0.8 GB in 32 and in 64 bits
 _CLIPS_AT_ONCE = 1 << 16  # clips of a block of the normal equations; fewer clips are one block
 

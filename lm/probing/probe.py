@@ -57,7 +57,6 @@ from tokenizer.codes import Readout
 from wordless.audio.views import Noise
 from wordless.base.arrays import BoolArray, DoubleArray, FloatArray, IndexArray
 from wordless.base.messages import InputError
-from wordless.base.options import REQUIRED, renamed
 from wordless.base.saved_models import PROBE, load_network, model_folder, reading, write_model
 
 Features = Mapping[str, FloatArray]  # of each split, or of each candidate
@@ -459,7 +458,7 @@ class ProbeDescription:
     classes: tuple[str, ...]
     dim: int  # of a vector
     power: float  # of the features' magnitudes
-    clipping: float = renamed(REQUIRED, "bound")  # of the standardised features, in deviations
+    clipping: float  # of the standardised features, in deviations
     answer: _Answer
     test_accuracy: float  # for several labels, mean average precision
     chance: float  # test accuracy of the class that is most frequent in train; 0 for several labels

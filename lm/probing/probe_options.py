@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from wordless.base.options import Options, option, renamed
+from wordless.base.options import Options, option
 
 
 def label_names(label: str, separator: str | None) -> tuple[str, ...]:
@@ -75,23 +75,21 @@ class ProbeConfig(LabelOptions, FigureConfig):
         above=0,
         unit="deviations of train",
         filled=True,
-        formerly="bounds",
     )
     # number of regularisation strengths that each candidate (layer and pooling) of each method is tried with; ridge
     # regression chooses the candidate
-    layer_regularisation_strengths: int = renamed(2, "layer_penalties")
+    layer_regularisation_strengths: int = 2
     regularisation_strengths: int = option(
         5,
         "number of regularisation strengths that the chosen candidate of each method is tried with for each clipping, "
         "and once for all points of its learning curve, which ridge regression reads",
         least=1,
         most=1000,
-        formerly="penalties",
     )
     # smallest C: the inverse of the regularisation strength, in units of the mean squared norm of a clip's features;
     # the strongest regularisation
-    c_low: float = renamed(0.01, "penalty_low")
-    c_high: float = renamed(1000.0, "penalty_high")  # largest C: the weakest regularisation
+    c_low: float = 0.01
+    c_high: float = 1000.0  # largest C: the weakest regularisation
     max_iterations: int = 100  # largest number of solver iterations of logistic regression for each C
     learning_curve: tuple[float, ...] = option(
         (0.01, 0.05, 0.1, 1.0),

@@ -83,7 +83,6 @@ class VectorConfig(Options):
         1,
         "test-time augmentation: number of versions of each clip, up to 25 % slower and faster, over which every "
         "method averages its features",
-        formerly="hearings",
         least=1,
         most=MOST_HEARINGS,
     )

@@ -170,7 +170,6 @@ def _layers_of(reader: LayerReader, view: View) -> dict[str, FloatArray]:
 
 @stage(
     "simclr",
-    version=5,
     title="SimCLR, {settings.simclr.fit.summary}",
     keys={"settings": lambda settings: [settings.encoder, other_options(settings.simclr, "views")]},
     together=True,
@@ -208,7 +207,6 @@ def simclr_layers(trial: Trial, method: Method) -> CachedArtifact:
 
 @stage(
     "wav2vec2",
-    version=4,
     title="wav2vec 2.0, {settings.pretraining.fit.summary}",
     keys={"settings": lambda settings: [settings.model, settings.pretraining]},
     together=True,
@@ -235,7 +233,6 @@ def wav2vec2(run: StageRun, data: Sequence[CachedArtifact], settings: Wav2vec2Se
 
 @stage(
     "random_wav2vec2",
-    version=2,
     title="wav2vec 2.0 with random weights",
     keys={"settings": lambda settings: [settings.model, settings.pretraining.fit.seed]},
 )
@@ -300,7 +297,6 @@ _SOUND, _WINDOW, READ = "gpt_sound", "gpt_window", "gpt_read"
 
 @stage(
     "{name}",
-    version=5,
     title="{name}, the code of {settings.window_seconds:g} s around each patch, {settings.fit.summary}",
     keys={"settings": lambda settings: other_options(settings, "views")},
     together=True,
@@ -399,7 +395,7 @@ def sound_gpt_vectors(
     return backbone.candidates(rows, vectors)
 
 
-@stage("{method}_features", version=1, title="{method} of {reading.title}")
+@stage("{method}_features", title="{method} of {reading.title}")
 def window_bags(
     run: StageRun,
     reading: ClipReading,

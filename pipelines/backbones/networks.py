@@ -5,7 +5,7 @@ A backbone with a head learns labels in the same way in ``wordless finetune``. T
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,6 @@ from wordless.audio.views import View
 from wordless.base.arrays import Array, fill, write_array
 from wordless.base.coverage import TrainingSound
 from wordless.base.files import list_hash
-from wordless.base.options import FORMER_VALUES
 from wordless.training import FitConfig
 
 STD, _STATISTICS = "std.npy", "statistics.json"  # beside the values
@@ -94,13 +93,13 @@ class AugmentedInputs:
         return stored_clips(self.artifact, split).with_copies(copies, self.changed)
 
 
-@stage("spectrograms", version=2, title="spectrograms of {clips} clips", splits=TRAINED_ON)
+@stage("spectrograms", title="spectrograms of {clips} clips", splits=TRAINED_ON)
 def spectrograms(run: StageRun, clips: Clips, audio: SpectrogramConfig, sample: CachedArtifact) -> None:
     """Write normalised log-mel, 16 bits, for SimCLR, gpt_sound and the supervised encoder."""
     _write_spectrograms(run, clips, audio, sample, View)
 
 
-@stage("changed_spectrograms", version=1, title="spectrograms of {clips} clips of changed sound", splits=("train",))
+@stage("changed_spectrograms", title="spectrograms of {clips} clips of changed sound", splits=("train",))
 def changed_spectrograms(
     run: StageRun, clips: Clips, audio: SpectrogramConfig, sample: CachedArtifact, views: SoundChanges, number: int
 ) -> None:
@@ -133,7 +132,7 @@ def stored_std(artifact: CachedArtifact) -> Tensor:
     return torch.from_numpy(np.load(artifact.folder / STD))
 
 
-@stage("filter_banks", version=2, title="filter banks of {clips} clips", splits=TRAINED_ON)
+@stage("filter_banks", title="filter banks of {clips} clips", splits=TRAINED_ON)
 def filter_banks(run: StageRun, clips: Clips) -> None:
     """Write filter banks, 16 bits, for the fine-tuning of AST, and their statistics over the training clips."""
     lengths, file = [spectrogram_frames_of(patches_along(View(clip))) for clip in clips.clips], run.folder / VALUES
@@ -171,7 +170,7 @@ def layer_reader(
     return LayerReader(backbone=backbone, root=reading.manifest.root, statistics=statistics, **about)
 
 
-@stage("{method}_features", version=5, title="{method} of {reading.title}", keys={"reader": lambda reader: None})
+@stage("{method}_features", title="{method} of {reading.title}", keys={"reader": lambda reader: None})
 def network_features(
     run: StageRun,
     reading: ClipReading,
@@ -209,8 +208,7 @@ class LabelledInputs:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelTraining:
-    # the group of the fit's options; keys have the name of version 0.x
-    option: str = field(metadata={FORMER_VALUES: {"backbone.fit": "body.fit"}})
+    option: str  # the group of the fit's options
     batches: ClipBatchConfig  # counted in inputs
     fit: FitConfig
     frozen: FrozenLayers = 0
@@ -315,7 +313,6 @@ class Network:
 
 @stage(
     "{network.name}",
-    version=7,
     title="{network.name}, {network.training.fit.summary}",
     splits=TRAINED_ON,
     keys={"clips": lambda clips: [[clip.name, clip.label] for clip in clips]},

@@ -32,7 +32,6 @@ from omegaconf.errors import OmegaConfBaseException
 from pipelines.commandline.broken_library import broken_library
 from pipelines.commandline.command_words import prepare, quote
 from pipelines.commandline.composed_config import NO_FOLDER, explain, plain_config, register, resolved
-from pipelines.commandline.former_options import with_names_of_today
 from pipelines.commandline.option_index import HYDRA, Index, group_by_section, index, written_value
 from pipelines.store.claims import CLAIMED, claims
 from wordless.base.devices import NO_DEVICE
@@ -87,7 +86,7 @@ def command(own: Command, task: _Task) -> None:
         with mendable(name, known, config, full=full):  # Hydra would log the exception in its own way
             if Path.cwd() != here:  # by hydra.job.chdir=true: paths of options are those of the folder of the call
                 os.chdir(here)
-            task(with_names_of_today(resolved(config), known))
+            task(resolved(config))
 
     job.__module__ = f"pipelines.{name}"  # Hydra names the job after it
     with (

@@ -21,7 +21,6 @@ from hydra.errors import HydraException
 from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 from omegaconf.grammar_parser import parse
 
-from pipelines.commandline.former_options import GONE, QUOTES, today, unknown_option
 from pipelines.commandline.option_index import Index
 from wordless.base.messages import InputError, suggestion
 
@@ -48,8 +47,6 @@ def prepare(words: Sequence[str], known: Index) -> Namespace:
     for word in others:
         name, _, value = word.partition("=")
         bare = name.lstrip("-").replace("-", "_")
-        if bare in GONE and bare not in known.names:
-            raise unknown_option(bare, known)
         meant = f"{bare}={value or 'value'}"
         raise InputError(f"{word} is not a switch; options are written without dashes: {meant} (see --help)")
     if len(modes := [switch for name, switch in MODES.items() if getattr(arguments, name)]) > 1:
@@ -57,8 +54,13 @@ def prepare(words: Sequence[str], known: Index) -> Namespace:
     if arguments.resolve and not arguments.cfg:
         raise InputError("--resolve is for --cfg; add --cfg job, or leave it out")
     if not arguments.shell_completion:
-        arguments.overrides = [_prepared(today(word, known), known) for word in arguments.overrides]
+        arguments.overrides = [_prepared(word, known) for word in arguments.overrides]
     return arguments
+
+
+def unknown_option(name: str, known: Index) -> InputError:
+    """Return the refusal of a name that is no option."""
+    return InputError(f"{name} is not an option; {suggestion(name, known.names)}")
 
 
 def _prepared(word: str, known: Index) -> str:
@@ -67,8 +69,6 @@ def _prepared(word: str, known: Index) -> str:
     bare = name.lstrip("+~")
     if not equals and not name.startswith("~"):
         raise InputError(f"{word!r} is not an option; options are written OPTION=VALUE (see --help)")
-    if instead := GONE.get(f"{bare.rpartition('.')[2]}={value.strip(QUOTES).lower()}"):  # that older versions took
-        raise InputError(option=bare, value=value, rule=instead)
     if known.names and bare not in known.names and not name.startswith(("+", "hydra")):
         raise unknown_option(bare, known)
     if bare in known.names and name.startswith(

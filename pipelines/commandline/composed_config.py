@@ -10,7 +10,7 @@ from hydra.errors import ConfigCompositionException, MissingConfigException, Ove
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pipelines.commandline.former_options import GONE, unknown_option
+from pipelines.commandline.command_words import unknown_option
 from pipelines.commandline.option_index import HYDRA, Index, index, nested, option_value
 from pipelines.settings.run_settings import with_choices
 from wordless.base.messages import InputError, first_line, suggestion
@@ -19,16 +19,19 @@ from wordless.base.options import (
     require_in_range,
 )
 
-COMMANDS_OWN = ("fit.seed", "fit.checkpoint_minutes")
+COMMANDS_OWN = {  # options that all trainings of a command share -> what to do instead
+    "fit.seed": "all trainings of a command follow its seed",
+    "fit.checkpoint_minutes": "all trainings of a command have its checkpoint_minutes",
+}
 
 
 def refuse_overwritten(config: Mapping[str, Any], place: str = "") -> None:
     """Refuse options of single trainings that a preset sets, and that those of the command would write over."""
     for name, value in config.items():
         whole = f"{place}{name}"
-        for each in COMMANDS_OWN:
-            if f".{whole}".endswith(f".{each}"):
-                raise InputError(option=whole, value=value, rule=GONE[each])
+        for option, rule in COMMANDS_OWN.items():
+            if f".{whole}".endswith(f".{option}"):
+                raise InputError(option=whole, value=value, rule=rule)
         if isinstance(value, Mapping):
             refuse_overwritten(value, f"{whole}.")
 

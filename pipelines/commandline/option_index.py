@@ -17,8 +17,6 @@ from pipelines.plugins.table import plugins
 from pipelines.settings.run_settings import RunSettings
 from wordless.base.messages import written
 from wordless.base.options import (
-    FORMER_VALUES,
-    FORMERLY,
     METADATA,
     REQUIRED,
     Choices,
@@ -91,8 +89,6 @@ class Index:
     sections: dict[str, str] = field(default_factory=dict)  # dotted name of what holds several options -> explanation
     groups: dict[str, Group] = field(default_factory=dict)
     omissible: set[str] = field(default_factory=set)  # sections of which null leaves all options out
-    # option of version 0.x -> its name of today, and its values of then with those of today
-    former: dict[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
 
     @property
     def varied(self) -> tuple[str, ...]:
@@ -148,10 +144,6 @@ def _collect(found: Index, root: object, cls: type, values: Mapping[str, object]
     for each in dataclasses.fields(cls):
         if METADATA in each.metadata:
             known[each.name] = each
-        if old := each.metadata.get(FORMERLY):
-            values_of_today = {was: now for now, was in each.metadata.get(FORMER_VALUES, {}).items()}
-            former, name = (f"{prefix}.{own}".lstrip(".") for own in (old, each.name))
-            found.former[former] = (name, values_of_today)
     for each in known.values():  # those that must be given come first
         if each.default is REQUIRED and each.metadata[METADATA].command_line_type is None:
             ordered[each.name] = each
@@ -181,10 +173,6 @@ def _collect(found: Index, root: object, cls: type, values: Mapping[str, object]
                 for key, own in variant.options.items():
                     first = found.options.setdefault(key, own)
                     found.options[key] = replace(first, kind=Union[first.kind, own.kind], choices=())  # noqa: UP007  a text in types
-        if old := each.metadata.get(FORMERLY):  # options below it moved with it
-            was = f"{prefix}.{old}".lstrip(".")
-            below = [key for key in (*found.options, *found.sections) if key.startswith(f"{name}.")]
-            found.former.update({f"{was}{key.removeprefix(name)}": (key, {}) for key in below})
         if meaning.group:
             choices |= dict(presets(name))
             group = Group(chosen=meaning.group, explanation=meaning.text, choices=choices, variants=variants)

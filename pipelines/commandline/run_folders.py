@@ -25,7 +25,6 @@ from omegaconf import DictConfig, OmegaConf, read_write
 
 from pipelines.commandline.command import mendable, os_problem
 from pipelines.commandline.command_words import command_line, parse_values, quote, spell
-from pipelines.commandline.former_options import today
 from pipelines.commandline.option_index import Index, index
 from pipelines.settings.run_settings import RunSettings
 from pipelines.store.claims import NOTES, RUN_LOCK, SWEEP_LOCK, claim, is_held
@@ -107,7 +106,7 @@ def read_words(folder: Path, mode: Mode = "run") -> list[str] | None:
         if mode == "sweep":
             content = sweep_words(content["hydra"])
         if isinstance(content, list):
-            return [today(str(word), options_of_runs(), tell=False) for word in content]
+            return [*map(str, content)]
     return None
 
 
@@ -158,9 +157,6 @@ class ClaimedFolder(Callback):
         with ending_the_command(config):
             renamed, words = _claim_folder(config, "sweep", SWEEP_LOCK), _set_own_options(config)
             with read_write(config):  # for the jobs of the sweep
-                if params := config.hydra.sweeper.params:  # of a preset, which may have names of an older version
-                    named = (today(f"{name}={value}", options_of_runs()) for name, value in params.items())
-                    config.hydra.sweeper.params = dict(word.split("=", 1) for word in named)
                 words += [f"hydra.sweep.dir={quote(renamed)}"] if renamed else []
                 config.hydra.overrides.hydra.extend(words)
 
@@ -272,8 +268,7 @@ class Job:
 
 def options(words: list[str]) -> dict[str, str]:
     """Parse the override words of one job to option -> value, each in one spelling."""
-    named = [today(word, options_of_runs(), tell=False) for word in words]
-    return {name: ",".join(values) for name, values in parse_values(named).items()}
+    return {name: ",".join(values) for name, values in parse_values(words).items()}
 
 
 def plan(words: Sequence[str], before: Sequence[Job]) -> list[Job]:

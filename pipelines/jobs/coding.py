@@ -384,7 +384,6 @@ def _events(settings: EncodeConfig, root: Path, clips: Iterable[CodedClip]) -> I
 
 @stage(
     "encoded",
-    version=2,
     title="encoding recordings ({recordings})",
     keys={"recordings": files_key, "encoder": lambda encoder: encoder().format.codebook},
 )

@@ -59,7 +59,7 @@ from wordless.base.arrays import FloatArray
 from wordless.base.devices import choose_device
 from wordless.base.files import NO_PERMISSION, file_hash, list_hash, write_aside
 from wordless.base.messages import InputError, counted, named, require, within
-from wordless.base.options import build, match_choice, name_in_keys
+from wordless.base.options import build, match_choice
 from wordless.base.pools import LOCAL
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG, WEIGHTS
@@ -242,10 +242,8 @@ def _reading(
         recipe = probe.recipe
         reading = ReadingConfig(**vars(recipe.vectors), states=recipe.states, readout=recipe.readout)
     else:
-        names = {name for field in fields(ReadingConfig) for name in (field.name, name_in_keys(field))}
+        names = {field.name for field in fields(ReadingConfig)}
         compared = dict(recorded_options(results).get("compare", {})) if reads_sound(settings.method) else {}
-        if compared.get("assignments") == "soft":  # of a run of an older version
-            compared["readout"] = "similarities"
         reading = build(ReadingConfig, {name: compared[name] for name in names & {*compared}}, name="compare")
     layer = settings.layer or _layer_of(chosen or "")
     more = [each for each in get_args(Pooling) if each == settings.pooling and each not in reading.poolings]

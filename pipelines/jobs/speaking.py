@@ -165,7 +165,7 @@ class Speech:
         return f"{counted(len(self.clips), 'sound')} by {self.settings.kind.title}"
 
 
-@stage("sounds", version=2, title="{speech}")
+@stage("sounds", title="{speech}")
 def sounds(run: StageRun, speech: Speech) -> None:
     """Decode clips to the sounds 00000000.wav, 00000001.wav, ...
 

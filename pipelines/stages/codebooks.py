@@ -25,7 +25,7 @@ from tokenizer.autoencoder import Autoencoder
 from tokenizer.autoencoder_training import PatchBatch, PatchBatches, normalised_patches, reconstruction_loss
 from tokenizer.frame_sample import FrameSample, LogMelReader, OpenVectors, VectorSource, draw_sample, read_log_mel
 from tokenizer.gain import measure_gain
-from tokenizer.health import HEALTH_VERSION, measure_health
+from tokenizer.health import measure_health
 from tokenizer.kmeans import TOGETHER, by_loudness, fit_codebook, write_bottlenecks
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
@@ -61,7 +61,6 @@ def _sampled_front_ends(audio: SpectrogramConfig) -> object:
 
 @stage(
     "sample",
-    version=2,
     title="statistics and a sample of {clips} clips",
     splits=TRAINED_ON,
     keys={"settings": _columns, "audio": _sampled_front_ends},
@@ -130,12 +129,11 @@ def sampled_clips(manifest: Clips, settings: TokenizerSettings) -> Clips:
 
 
 def _changed_columns(settings: TokenizerSettings) -> list[object]:
-    return [*_columns(settings), settings.views if settings.views.changed else settings.views.dynamic_ranges]
+    return [*_columns(settings), settings.views]
 
 
 @stage(
     "heard_sample",
-    version=2,
     title="the same sample, of changed sound",
     splits=("train",),
     keys={"settings": _changed_columns},
@@ -179,7 +177,6 @@ def _draw(
 
 @stage(
     "autoencoder",
-    version=2,
     title="autoencoder, {settings.fit.summary}",
     keys={"settings": lambda own: some_options(own, "autoencoder", "patch", "batch_size", "fit")},
 )
@@ -261,7 +258,7 @@ def _pitch_of_beginning(root: Path, sample_rate: int, hop_length: int, clip: Cli
     return track_pitch(beginning(root, sample_rate, clip), sample_rate, hop_length)
 
 
-@stage("pitches", version=2, title="pitch of training clips", splits=("train",))
+@stage("pitches", title="pitch of training clips", splits=("train",))
 def _measured_pitches(run: StageRun, clips: Clips, sample_rate: int, hop_length: int) -> None:
     chosen = choose_evenly(clips.clips, PITCH_CLIPS)
     read = partial(_pitch_of_beginning, clips.root, sample_rate, hop_length)
@@ -278,10 +275,8 @@ def _measured_pitches(run: StageRun, clips: Clips, sample_rate: int, hop_length:
 
 @stage(
     "tokenizer",
-    version=3,
     title="k-means, {settings.codebook_size} codes",
-    # 1: the number of codebooks, which was an option: stored codes stay usable
-    keys={"settings": lambda own: [own.codebook_size, own.kmeans_iterations, own.seed, 1, own.pitch]},
+    keys={"settings": lambda own: some_options(own, "codebook_size", "kmeans_iterations", "pitch", "seed")},
 )
 def codebook(
     run: StageRun,
@@ -363,7 +358,7 @@ def _saved_tokenizer(start: str) -> SavedTokenizer:
     return read_start(SavedTokenizer, start_folder(start, TOKENIZER, option=TOKENS), TOKENS, start)
 
 
-@stage("tokenizer", version=3, title="copy of {start}", keys={"start": tokenizer_hash})
+@stage("tokenizer", title="copy of {start}", keys={"start": tokenizer_hash})
 def started_tokenizer(run: StageRun, start: str) -> None:
     """Copy the tokenizer of an earlier run, without its code decoder."""
     tokenizer = _loaded_start(start)
@@ -372,7 +367,7 @@ def started_tokenizer(run: StageRun, start: str) -> None:
     tokenizer.save_pretrained(run.folder)
 
 
-@stage("code_decoder", version=1, title="copy of the code decoder of {start}", keys={"start": decoder_hash})
+@stage("code_decoder", title="copy of the code decoder of {start}", keys={"start": decoder_hash})
 def started_decoder(run: StageRun, tokenizer: CachedArtifact, start: str) -> None:
     """Copy the tokenizer of an earlier run with its code decoder: it has the codes of ``tokenizer``."""
     _loaded_start(start).save_pretrained(run.folder)
@@ -382,7 +377,7 @@ def _loaded_start(start: str) -> Tokenizer:
     return Tokenizer.from_pretrained(start_folder(start, TOKENIZER, option=TOKENS))
 
 
-@stage("rate_tokenizer", version=2, title="tokenizers of {tokenizers} rates")
+@stage("rate_tokenizer", title="tokenizers of {tokenizers} rates")
 def rate_tokenizer(run: StageRun, tokenizers: Sequence[CachedArtifact]) -> None:
     """Write the tokenizers of all rates, coarse to fine, as one folder."""
     Tokenizer.of_rates([Tokenizer.from_pretrained(each.folder) for each in tokenizers]).save_pretrained(run.folder)
@@ -401,7 +396,7 @@ def health(
     return artifact
 
 
-@stage("health", version=HEALTH_VERSION, title="codebook health on validation clips", splits=("validation",))
+@stage("health", title="codebook health on validation clips", splits=("validation",))
 @one_thread()
 def _measured_health(run: StageRun, clips: Clips, tokenizer: CachedArtifact, codes: CachedArtifact, seed: int) -> None:
     coder = Tokenizer.from_pretrained(tokenizer.folder, device=str(run.gang.device))

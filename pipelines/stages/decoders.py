@@ -59,7 +59,6 @@ class CodedSounds:
 
 @stage(
     "code_decoder",
-    version=1,
     title="decoder of codes in context, {settings.fit.summary}",
     splits=("train", "validation"),
 )

@@ -59,25 +59,22 @@ VIEWS_PER_SHARD = 500
 VIEWS_TOGETHER = 50  # that a GPU encodes at once; a CPU encodes the views of one clip
 
 
-@stage("codes", version=3, title="encoding {clips} clips")
+@stage("codes", title="encoding {clips} clips")
 def codes(run: StageRun, clips: Clips, tokenizer: CachedArtifact) -> None:
     """Encode every clip."""
     _encode(run, Views(root=clips.root, views=compared_views(clips)), tokenizer)
 
 
-@stage("codes_of_views", version=3, title="encoding {views} views of the clips")
+@stage("codes_of_views", title="encoding {views} views of the clips")
 def codes_of_views(run: StageRun, views: Views, tokenizer: CachedArtifact) -> None:
     """Encode views of the clips; they have side streams if all of them are encoded from samples."""
     _encode(run, views, tokenizer, side_streams=not any(view.change.of_log_mel for view in views.views))
 
 
-@stage("views", version=4, title="encoding {views} changed copies of training clips")
-def training_views(run: StageRun, views: Views, tokenizer: CachedArtifact, *, pitched: bool = False) -> None:
-    """Encode changed copies of training clips, without the side streams, which no GPT reads.
-
-    ``pitched`` was an option, and keeps the keys of stored copies.
-    """
-    _encode(run, views, tokenizer, side_streams=pitched)
+@stage("views", title="encoding {views} changed copies of training clips")
+def training_views(run: StageRun, views: Views, tokenizer: CachedArtifact) -> None:
+    """Encode changed copies of training clips, without the side streams, which no GPT reads."""
+    _encode(run, views, tokenizer, side_streams=False)
 
 
 def _encode(run: StageRun, of: Views, tokenizer: CachedArtifact, *, side_streams: bool = True) -> None:
@@ -171,7 +168,7 @@ def bottleneck_features(
     return _pooled_views(session, reading, "bottleneck", work, autoencoder)
 
 
-@stage("{method}_features", version=3, title="{method} of {reading.title}", keys={"work": lambda work: None})
+@stage("{method}_features", title="{method} of {reading.title}", keys={"work": lambda work: None})
 def _pooled_views(
     run: StageRun, reading: ClipReading, method: str, work: Callable[..., dict[str, FloatArray]], decides: object
 ) -> None:
@@ -302,7 +299,7 @@ def bottlenecks_of(encoder: Encoder, view: View) -> FloatArray:
 CodesOfViews = CodedViews | SoftlyCodedViews
 
 
-@stage("code_features", version=3, title="bags of codes")
+@stage("code_features", title="bags of codes")
 @one_thread()  # of soft codes, more threads round sums in another way
 def code_features(run: StageRun, coded: CodesOfViews, *, of: str = BAG_OF_CODES) -> None:
     """Compute the bag of codes: each code's share of the time. ``of`` is the method."""
@@ -329,14 +326,8 @@ class UntrainedGPT:
     seed: int
     look_ahead: int = LOOK_AHEAD  # of an upsampler
 
-    @property
-    def key(self) -> dict[str, object]:
-        """What decides the weights; the pitch was an option, and stays in the key so that stored features do, too."""
-        more = {} if self.look_ahead == LOOK_AHEAD else {"look_ahead": self.look_ahead}
-        return {"gpt": self.gpt, "seed": self.seed, "pitch": "beside", **more}
 
-
-@stage("{of}_features", version=4, title="states of {of}")
+@stage("{of}_features", title="states of {of}")
 @one_thread()  # the keys of `wordless probe` do not have the number of threads
 def gpt_features(
     run: StageRun,
@@ -453,7 +444,7 @@ class VectorFile:
             raise InputError(f"{self.path} has changed since this command found it", remedy=remedy)
 
 
-@stage("own_features", version=2, title="{name} of {clips} clips from {file}")
+@stage("own_features", title="{name} of {clips} clips from {file}")
 def own_features(run: StageRun, name: str, clips: Sequence[str], file: VectorFile) -> None:
     """Store features of clips that another program wrote into a file; ``name`` is the method."""
     arrays = read_features(file.path).ordered(clips)

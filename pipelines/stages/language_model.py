@@ -66,12 +66,10 @@ def language_model(session: Session, rates: Sequence[Sources], settings: Languag
 
 @stage(
     "{name}",
-    version=2,
     title="GPT, {settings.fit.summary}",
     # The artifacts in `rates` say what the views are, and a hash which weights the training begins with.
     keys={
-        # The pitch was an option: stored models stay usable.
-        "settings": lambda settings: other_options(settings, "views", "start") | {"pitch": "beside"},
+        "settings": lambda settings: other_options(settings, "views", "start"),
         "start": lambda start: start and gpt_hash(start),
     },
     together=True,
@@ -176,7 +174,7 @@ def _read_views(clips: CodesAndViews) -> tuple[list[list[Codes]], list[Codes]]:
     return list(views.values()), validation
 
 
-@stage("rate_lm", version=2, title="language models of {models} rates")
+@stage("rate_lm", title="language models of {models} rates")
 def rate_language_model(run: StageRun, models: Sequence[CachedArtifact]) -> None:
     """Write the language models of all rates, coarse to fine, as one folder."""
     LanguageModel.of_rates([LanguageModel.from_pretrained(each.folder) for each in models]).save_pretrained(run.folder)

@@ -144,7 +144,7 @@ GUARD = "guard.json"  # runaway blocks of WaveNet's sound, if the vocoder has a 
 JUDGED = "judged.json"
 
 
-@stage("decoded", version=9, title="test clips decoded")
+@stage("decoded", title="test clips decoded")
 def decode_clips(run: StageRun, playback: Playback) -> None:
     """Write WAV files at the tokenizer's rate: each clip's original, and its codes decoded by every synthesis method.
 
@@ -218,7 +218,7 @@ def measure_clips(session: Session, playback: Playback, decoded: CachedArtifact)
     return _measured(session, playback.tokenizer, playback.vocoder, decoded, asked)
 
 
-@stage("judged", version=6, title="decoded test clips judged")
+@stage("judged", title="decoded test clips judged")
 def _measured(
     run: StageRun,
     tokenizer: CachedArtifact,
@@ -264,7 +264,7 @@ def _all_options(playback: Playback) -> dict[str, object]:
     return {**own, **playback.key, "pitch": measures_pitch(playback.config, playback.audio.sample_rate)}
 
 
-@stage("listening", version=13, title="test clips decoded and continued", keys={"playback": _all_options})
+@stage("listening", title="test clips decoded and continued", keys={"playback": _all_options})
 def listening(
     run: StageRun,
     playback: Playback,
@@ -311,7 +311,7 @@ def listening(
     write_json(run.folder / LISTENING, {"clips": rows, **filtered, **generated})
 
 
-@stage("listening_recorded", version=1, title="recorded log-mel as sound")
+@stage("listening_recorded", title="recorded log-mel as sound")
 def listening_recorded(run: StageRun, playback: Playback) -> None:
     """Write WAV files of the clips of `listening`, from their recorded log-mel: what is lost without any codes.
 
@@ -496,9 +496,7 @@ def label_task(session: Session, manifest: Clips, config: ProbeConfig) -> ProbeT
 
 @stage(
     "recognised",
-    version=5,
     title="labels of sounds, by {evaluator.title}",
-    formerly={"evaluator": "judge"},
 )
 def recognise_labels(
     run: StageRun, evaluator: Evaluator, decoded: CachedArtifact, listening: CachedArtifact, classes: Sequence[str]

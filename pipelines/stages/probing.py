@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from safetensors.numpy import load_file
 
-from lm.probing.linear import VERSION
 from lm.probing.probe import FittedProbe, last_point, learning_curve, method_record, probe_method, scored_method
 from lm.probing.probe_options import ProbeConfig
 from lm.probing.task import ProbeTask, with_parts
@@ -24,7 +23,7 @@ from wordless.base.threads import limit_pools
 KEYS: Mapping[str, Callable[[Any], object]] = {"clips": labels_of}
 
 
-@stage("probed", version=VERSION, title="{of}: linear probes", keys=KEYS)
+@stage("probed", title="{of}: linear probes", keys=KEYS)
 def probed(
     run: StageRun,
     clips: Clips,
@@ -62,7 +61,7 @@ def probed(
     write_json(run.folder / PROBE_RECORD, method_record(of, winner, task, config, candidates=tried, curve=curve))
 
 
-@stage("scored", version=1, title="{of}: its own classifier", keys=KEYS)
+@stage("scored", title="{of}: its own classifier", keys=KEYS)
 def scored(
     run: StageRun, clips: Clips, config: ProbeConfig, of: str, network: CachedArtifact, *, noises: Sequence[Noise] = ()
 ) -> None:

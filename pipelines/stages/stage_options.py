@@ -260,22 +260,17 @@ SoundMetric = Literal["label_accuracy", "stoi", "pesq", "pitch"]
 class ListeningConfig(SoundOptions):
     engine: EngineChoice = field(default="auto", metadata=NO_RESULT)  # the code that generates WaveNet's samples
     clips: int = option(6, "number of test clips in the report; null: 4 with the built-in sentences, else 6", least=1)
-    evaluated_clips: int = option(
-        40, "test clips that are evaluated; 0: those in the report, without labels", least=0, formerly="judged_clips"
-    )
+    evaluated_clips: int = option(40, "test clips that are evaluated; 0: those in the report, without labels", least=0)
     metrics: tuple[SoundMetric, ...] | None = option(
         None,
         "what is measured of decoded sound: label_accuracy, stoi, pesq, pitch; null: all but pesq, and pesq if it is "
         "installed",
         distinct=True,
-        formerly="judges",
-        former_values={"label_accuracy": "recognised"},
     )
     evaluator: EvaluatorName = option(
         "probe",
         "the evaluator, which names the labels of decoded sound: a linear probe of log-mel, of the codes of the sound, "
         "or a trained network; null: codes with the built-in sentences, else probe",
-        formerly="judge",
     )
     seconds: float = option(3.0, "longest clip in seconds; of a longer clip the loudest stretch is used", above=0)
     continuation_seconds: float = option(1.0, "length of the GPT's continuation of each clip in seconds", above=0)

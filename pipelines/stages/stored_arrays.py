@@ -88,13 +88,13 @@ def _clips_of(artifact: CachedArtifact) -> list[tuple[str, Split]]:
 _TITLE = "waveforms of {clips} clips"
 
 
-@stage("waveforms", version=2, title=_TITLE, splits=TRAINED_ON)
+@stage("waveforms", title=_TITLE, splits=TRAINED_ON)
 def waveforms(run: StageRun, clips: Clips, sample_rate: int) -> None:
     """Store the samples of the clips that are trained on, ``sample_rate`` in Hz."""
     _write_waveforms(run, clips, sample_rate)
 
 
-@stage("test_waveforms", version=2, title=_TITLE, splits=("test",))
+@stage("test_waveforms", title=_TITLE, splits=("test",))
 def test_waveforms(run: StageRun, clips: Clips, sample_rate: int) -> None:
     """Store the samples of the test clips, ``sample_rate`` in Hz."""
     _write_waveforms(run, clips, sample_rate)

@@ -169,7 +169,7 @@ def _weights(start: str | None) -> str | None:
     return start and f"{saved_vocoder(start).weights_sha256} {saved_vocoder(start).tokenizer}".strip()
 
 
-@stage("vocoder", version=8, title="WaveNet, {fit.summary}", keys={"start": _weights}, together=True)
+@stage("vocoder", title="WaveNet, {fit.summary}", keys={"start": _weights}, together=True)
 def _trained(
     run: StageRun,
     coded: CodedIn,

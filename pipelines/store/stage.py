@@ -2,7 +2,7 @@
 
 ::
 
-    @stage("codes", version=3, title="encoding {clips} clips")
+    @stage("codes", title="encoding {clips} clips")
     def codes(run: Run, clips: Clips, tokenizer: CachedArtifact) -> None:
         ...  # writes files into run.folder
 
@@ -45,7 +45,7 @@ from wordless.audio.recordings.manifest import Clips, Split
 from wordless.base.coverage import TrainingSound, describe_coverage
 from wordless.base.files import list_hash
 from wordless.base.messages import InputError
-from wordless.base.options import DECIDES, values_in_keys
+from wordless.base.options import DECIDES
 from wordless.base.pools import LOCAL, EngineConfig, Pool, in_order, open_pool, open_processes
 from wordless.base.progress import Terminal
 from wordless.base.threads import limited_threads
@@ -295,16 +295,15 @@ class Stage(Generic[P]):
         make: Callable[Concatenate[StageRun, P], None],
         *,
         name: str,
-        version: int,
         title: str,
+        version: int,
         splits: tuple[Split, ...],
         keys: Mapping[str, Callable[[Any], object] | None],
         together: bool,
-        formerly: Mapping[str, str],
     ) -> None:
         update_wrapper(self, make)
         self._function, self._signature, self._name, self._version = make, inspect.signature(make), name, version
-        self._title, self._splits, self._keys, self._formerly = title, splits, keys, formerly
+        self._title, self._splits, self._keys = title, splits, keys
         self._in_title = {str(of).partition(".")[0] for _, of, _, _ in Formatter().parse(title) if of}
         self.together = together
 
@@ -327,7 +326,7 @@ class Stage(Generic[P]):
         read = {artifact.key for artifact in given.values() if isinstance(artifact, CachedArtifact)}
         decide = {each: value for each, value in given.items() if each not in self._keys}
         decide |= {each: key(given[each]) for each, key in self._keys.items() if key is not None and each in given}
-        arguments = {self._formerly.get(each, each): argument_key(value, read) for each, value in decide.items()}
+        arguments = {each: argument_key(value, read) for each, value in decide.items()}
         threads = session.threads or torch.get_num_threads()
         if self.together:
             session.require_same_threads(threads)
@@ -358,20 +357,18 @@ class Stage(Generic[P]):
 def stage(
     name: str,
     *,
-    version: int,
     title: str,
+    version: int = 1,
     splits: tuple[Split, ...] = (),
     keys: Mapping[str, Callable[[Any], object] | None] = MappingProxyType({}),
     together: bool = False,
-    formerly: Mapping[str, str] = MappingProxyType({}),
 ) -> Callable[[Callable[Concatenate[StageRun, P], None]], Stage[P]]:
     """Make a stage of a function that writes the files of an artifact into ``run.folder``.
 
     Arguments can stand in ``name`` and ``title``, such as ``{fit.summary}``; in the title, lists, views and clip tables
     are their lengths. Raise the ``version`` when the same arguments give other bytes. Clip tables get into the function
     and the key with the clips of ``splits`` alone, one split after the other; (): with all clips. ``keys`` say what of
-    an argument is in the key; None: nothing, because the argument follows from the others. An argument that was renamed
-    keeps the name in its key that ``formerly`` gives.
+    an argument is in the key; None: nothing, because the argument follows from the others.
 
     Rank 0 makes the artifact alone, with the same bytes for any number of threads (`wordless.base.threads.one_thread`).
     With ``together``, as for trainings, the function runs on every rank, of which only rank 0 may write; the key has
@@ -382,12 +379,11 @@ def stage(
         return Stage(
             make,
             name=name,
-            version=version,
             title=title,
+            version=version,
             splits=splits,
             keys=keys,
             together=together,
-            formerly=formerly,
         )
 
     return decorate
@@ -433,15 +429,8 @@ def argument_key(value: object, read: set[str]) -> object:
     left_out = () if getattr(value, "compile", None) else ("compile",)
     if getattr(value, "follows", False):
         raise ValueError("a key needs the number of steps: call `followed` on the training's options first")
-    keyless: Mapping[str, object] = getattr(value, "keyless", {})
-    decide = [
-        each
-        for each in fields(value)
-        if each.metadata.get(DECIDES, True)
-        and each.name not in left_out
-        and (each.name not in keyless or getattr(value, each.name) != keyless[each.name])
-    ]
-    return argument_key(values_in_keys(value, decide), read)
+    decide = [each.name for each in fields(value) if each.metadata.get(DECIDES, True) and each.name not in left_out]
+    return argument_key({name: getattr(value, name) for name in decide}, read)
 
 
 class TaskGraph:

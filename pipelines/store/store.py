@@ -36,7 +36,7 @@ from wordless.base.files import (
     write_aside,
 )
 from wordless.base.messages import InputError
-from wordless.base.options import Options, option, values_in_keys
+from wordless.base.options import Options, option
 from wordless.base.versions import library_versions
 
 if TYPE_CHECKING:
@@ -121,14 +121,13 @@ class CachedArtifact:
 
 
 def some_options(config: "DataclassInstance", *names: str) -> dict[str, object]:
-    """Return some options of a config by their names in keys, for a stage that reads only these."""
-    known = {each.name: each for each in fields(config)}
-    return values_in_keys(config, [known[name] for name in names])
+    """Return some options of a config by name, for a stage that reads only these."""
+    return {name: getattr(config, name) for name in names}
 
 
 def other_options(config: "DataclassInstance", *names: str) -> dict[str, object]:
-    """Return all options of a config by their names in keys but some, which do not decide the result of a stage."""
-    return values_in_keys(config, [each for each in fields(config) if each.name not in names])
+    """Return all options of a config by name but some, which do not decide the result of a stage."""
+    return {each.name: getattr(config, each.name) for each in fields(config) if each.name not in names}
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from pathlib import Path
 from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from wordless.base.messages import InputError, OldModelError, listed, suggestion, written
+from wordless.base.messages import InputError, listed, suggestion, written
 
 T = TypeVar("T")
 Choices = tuple[object, ...]  # the values that an option takes; (): any of its type and range
@@ -35,8 +35,6 @@ MOST_LAYERS = 256  # of a network
 METADATA = "option"  # key of a field's metadata
 DECIDES = "decides"  # another one
 NO_RESULT = {DECIDES: False}  # metadata of a field that decides no result, and stands in no key of the store
-FORMERLY = "formerly"  # another one: the name of the field in version 0.x
-FORMER_VALUES = "former values"  # another one: value of today -> that of version 0.x
 BESIDE = "+"  # between choices of which a value has several
 MOST_INTEGER = 2**63 - 1  # the largest integer of NumPy, PyTorch and C
 MOST_NUMBER = 1e12  # largest float: seconds times samples per second still fits into 64 bits
@@ -104,13 +102,10 @@ def option(
     group: str = "",
     variants: Mapping[str, type] | None = None,
     decides: bool = True,
-    formerly: str = "",
-    former_values: Mapping[str, str] = MappingProxyType({}),
 ) -> T:
     """Describe a field: its default or `REQUIRED`, its meaning, and the range of its numbers; None is in each range.
 
-    ``decides`` is false of what changes no result, such as which program computes the same sound. ``formerly`` is the
-    option's name before it was renamed, and ``former_values`` has the old texts of values, as in `renamed`.
+    ``decides`` is false of what changes no result, such as which program computes the same sound.
     """
     meaning = OptionMetadata(
         text=text,
@@ -124,46 +119,10 @@ def option(
         group=group,
         variants=variants,
     )
-    names = {FORMERLY: formerly, FORMER_VALUES: former_values} if formerly else {}
-    metadata = {METADATA: meaning, **({} if decides else NO_RESULT), **names}
+    metadata = {METADATA: meaning, **({} if decides else NO_RESULT)}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)  # type: ignore[return-value]  # as `dataclasses.field` is typed, too
     return dataclasses.field(default=default, metadata=metadata)
-
-
-def renamed(default: T, formerly: str) -> T:
-    """Describe a field that is no option and had another name in version 0.x, ``formerly``.
-
-    Keys of the store keep the old name, so artifacts that were made before are found; saved configs may have it; and
-    the command line takes it for one version, with a line that names the new one.
-    """
-    return dataclasses.field(default=default, metadata={FORMERLY: formerly})
-
-
-def name_in_keys(field: dataclasses.Field[Any]) -> str:
-    """Return the name of a field in keys of the store, which no renaming changes."""
-    return str(field.metadata.get(FORMERLY) or field.name)
-
-
-def values_in_keys(config: object, known: Iterable[dataclasses.Field[Any]]) -> dict[str, object]:
-    """Return the values of some fields of a config as keys of the store have them, by their names there."""
-    found = dict[str, object]()
-    for each in known:
-        value, former = getattr(config, each.name), each.metadata.get(FORMER_VALUES)
-        if former and isinstance(value, tuple):
-            value = tuple([former.get(one, one) for one in value])
-        elif former and isinstance(value, str):
-            value = former.get(value, value)
-        found[each.metadata.get(FORMERLY) or each.name] = value
-    return found
-
-
-def value_of_today(field: dataclasses.Field[Any], value: object) -> object:
-    """Return the value that an old value of a field, or each of several, has today."""
-    today = {old: new for new, old in field.metadata.get(FORMER_VALUES, {}).items()}
-    if today and isinstance(value, list | tuple):
-        return [today.get(each, each) for each in value]
-    return today.get(value, value) if isinstance(value, str) else value
 
 
 class Options:
@@ -256,32 +215,19 @@ def build(
     """Build the dataclass ``cls`` from plain ``values``; nested mappings become nested dataclasses.
 
     A missing value is that of ``default``, else that of the class; a nested dataclass has the default of its field.
-    Names and values of version 0.x are read as those of today.
-    Fields that folders of older versions have stand in ``cls.GONE``, each with the only value that is still right.
     ``name`` is the dotted path of the values in the whole config, for messages: ``"tokenizer"``; ``""`` at the top.
     ``settle`` gets the converted values by name, with defaults, and returns them with those that follow from others: so
     the dataclass itself is made once.
 
     Raises:
         InputError: a key is unknown or missing, or a value is not of the annotated type, at any depth.
-        OldModelError: a field of ``cls.GONE`` has another value.
     """
     if not isinstance(values, Mapping):
         raise InputError(option=name, value=values, rule=f"it must be a group of options: set `{name}`.<option>=...")
     try:
-        fields, moved = dict[str, dataclasses.Field[Any]](), list[dataclasses.Field[Any]]()
-        for field in dataclasses.fields(cast(Any, cls)):
-            if field.init:
-                fields[field.name] = field
-                if FORMERLY in field.metadata:
-                    moved.append(field)
-        gone: Mapping[str, object] = getattr(cls, "GONE", {})
-        values = _of_today(values, fields, moved) if moved else values
+        fields = {field.name: field for field in dataclasses.fields(cast(Any, cls)) if field.init}
         for key in values:
-            if key in gone:
-                if values[key] != gone[key]:
-                    raise OldModelError(f"{key} is {written(values[key])}, and this version has no {key}")
-            elif key not in fields:
+            if key not in fields:
                 near = suggestion(f"`{key}`", [f"`{field}`" for field in fields])
                 raise InputError(f"`{key}` is not an option", remedy=near)
         for key, field in fields.items():
@@ -290,8 +236,6 @@ def build(
         types = get_type_hints(cls)
         arguments = {} if default is None else {key: getattr(default, key) for key in fields}
         for key, value in values.items():
-            if key in gone:
-                continue
             meaning: OptionMetadata | None = fields[key].metadata.get(METADATA)
             if not (variants := meaning and meaning.variants):
                 own, kind = arguments.get(key, fields[key].default), type(value)
@@ -318,25 +262,6 @@ def build(
 
 def _is_required(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-
-
-def _of_today(
-    values: Mapping[str, object],
-    fields: Mapping[str, dataclasses.Field[Any]],
-    moved: Iterable[dataclasses.Field[Any]],
-) -> Mapping[str, object]:
-    """Give values the names and texts that the fields of a dataclass have today; ``moved`` had others."""
-    former = {old: each for each in moved if (old := each.metadata[FORMERLY]) not in fields}
-    if not former.keys() & values.keys() and not any(each.metadata.get(FORMER_VALUES) for each in moved):
-        return values
-    found = dict[str, object]()
-    for key, value in values.items():
-        field = fields.get(key, former.get(key))
-        if field is None or (key != field.name and field.name in values):  # refused behind this function
-            found[key] = value
-        else:
-            found[field.name] = value_of_today(field, value)
-    return found
 
 
 def convert(kind: Any, value: object, *, option: str, default: object = None) -> object:

@@ -5,7 +5,7 @@ The loop is in `wordless.training.fit`, which imports PyTorch.
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, TypedDict, TypeVar
+from typing import Literal, TypedDict, TypeVar
 
 from wordless.base.options import NO_RESULT, Options, option
 
@@ -23,9 +23,6 @@ F = TypeVar("F", bound="FitConfig")
 @dataclass(frozen=True, kw_only=True)
 class FitConfig(Options):
     """Options of training: AdamW, linear warm-up and cosine decay."""
-
-    # Options that are younger than stored artifacts, and their values that change no result: keys leave these out.
-    keyless: ClassVar = {"patience": None, "follows": False}
 
     steps: int = option(300, "optimiser steps", least=1)
     lr: float = option(1e-3, "peak learning rate", above=0)

@@ -109,7 +109,7 @@ SOUND_SECONDS = 0.3  # around the middle of a patch
 _MAX_CLASSES = 100  # more labels are names of clips rather than classes
 
 
-@stage("code_table", version=3, title="sounds and labels of the codes", splits=("test",))
+@stage("code_table", title="sounds and labels of the codes", splits=("test",))
 @one_thread()
 def code_table(run: StageRun, clips: Clips, labels: Sequence[str | None] | None, tokenizer: CachedArtifact) -> None:
     """Describe the codes of test clips and their only ``labels``; WAV files hold sounds of the most frequent codes."""

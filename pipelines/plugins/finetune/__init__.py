@@ -125,7 +125,6 @@ class FinetuneConfig(TrainingCommand, RateOptions):
         "the network that gives states over time, pre-trained or not, and its training",
         group=GptOptions.name,
         variants=BACKBONE_OPTIONS,
-        formerly="body",
     )
     head: HeadOptions = option(
         ClassificationOptions(),

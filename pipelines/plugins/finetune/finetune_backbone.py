@@ -21,7 +21,6 @@ from lm.backbones.clips import StoredClips
 from lm.finetuned import FineTunedModel, create_task, freeze, read_states
 from lm.finetuning import FrozenLayers
 from lm.heads import ClassificationTask, NamedEstimate, PooledTask, PredictionRow, Task
-from lm.probing.linear import VERSION
 from lm.probing.probe_options import ProbeConfig
 from lm.probing.vectors import POOLINGS, VECTORS, Frames, VectorConfig, pool
 from pipelines.backbones.network_options import RANDOM
@@ -295,8 +294,7 @@ CHOSEN = "chosen.json"  # the layer and pooling that validation chose
 
 
 @stage(
-    "body_inputs",
-    version=2,
+    "backbone_inputs",
     title="inputs of {clips} clips",
     keys={"source": lambda source: [source.backbone.name, source.backbone.reading.key]},
 )
@@ -343,15 +341,11 @@ def _arm_result(session: Session, tuning: Finetuning, arm: Arm) -> ArmResult:
 
 
 def _backbone_key(source: BackboneSource) -> list[object]:
-    backbone = asdict(source.backbone)
-    if "codes" in backbone and backbone["codes"]["level"] is None:  # keys knew codes before they had a level
-        del backbone["codes"]["level"]
-    return [source.backbone.name, backbone, source.fingerprint]
+    return [source.backbone.name, asdict(source.backbone), source.fingerprint]
 
 
 @stage(
     "finetuned",
-    version=7,
     title="{task.name}, {training.fit.summary}",
     keys={
         "source": _backbone_key,
@@ -359,7 +353,6 @@ def _backbone_key(source: BackboneSource) -> list[object]:
         "clips": lambda clips: [clips[0].key, clips[1].key, clips[2].names],
     },
     together=True,
-    formerly={"backbone_options": "body_options"},
 )
 def _trained_backbone(
     run: StageRun,
@@ -379,10 +372,9 @@ def _trained_backbone(
 
 
 @stage(
-    "body_probed",
-    version=5,
+    "backbone_probed",
     title="linear probe",
-    keys={"task": lambda task: [task.name, asdict(task), VERSION], "clips": labels_of},
+    keys={"task": lambda task: [task.name, asdict(task)], "clips": labels_of},
 )
 def _probed(run: StageRun, features: CachedArtifact, task: PooledTask, clips: Clips, config: ProbeConfig) -> None:
     """Probe the pooled states of the backbone; the artifact is the outputs of the chosen probe for the test clips."""
@@ -401,8 +393,7 @@ def _write_outputs(folder: Path, outputs: Sequence[FloatArray]) -> None:
 
 
 @stage(
-    "body_features",
-    version=4,
+    "backbone_features",
     title="states of {source.backbone.name}",
     keys={"source": _backbone_key},
 )

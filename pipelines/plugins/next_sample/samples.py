@@ -62,7 +62,7 @@ ASKED = (  # model -> its rivals
 VALIDATION_BATCHES = 8
 
 
-@stage("next_sample_{name}", version=3, title="{fit.summary}", together=True)
+@stage("next_sample_{name}", title="{fit.summary}", together=True)
 def train_sample_model(
     run: StageRun,
     name: str,
@@ -83,7 +83,7 @@ def train_sample_model(
         SampleLanguageModel(model).save_pretrained(run.folder)
 
 
-@stage("next_sample_scores", version=2, title="{models} models and baselines on {test_crops} test crops")
+@stage("next_sample_scores", title="{models} models and baselines on {test_crops} test crops")
 @one_thread()
 def score_sample_models(
     run: StageRun,
@@ -116,7 +116,7 @@ def score_sample_models(
     write_json(run.folder / _SCORES, {"rows": rows, "crops": steps * crops.batch_size})
 
 
-@stage("next_sample_sounds", version=4, title="sounds by each of {models} models", splits=("test",))
+@stage("next_sample_sounds", title="sounds by each of {models} models", splits=("test",))
 def generate_sample_sounds(
     run: StageRun,
     clips: Clips,

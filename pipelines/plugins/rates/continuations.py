@@ -84,7 +84,7 @@ def _sounds(config: RatesConfig) -> dict[str, object]:
     return {**other_options(config, "silence_dbfs"), "version of Griffin-Lim": GRIFFIN_LIM.version}
 
 
-@stage("rate_continuations", version=8, title="test clips continued by {config.seconds:g} s", keys={"config": _sounds})
+@stage("rate_continuations", title="test clips continued by {config.seconds:g} s", keys={"config": _sounds})
 def continuations(
     run: StageRun,
     clips: Clips,
@@ -199,10 +199,8 @@ def _write_recordings(
 
 @stage(
     "rate_labels",
-    version=4,
     title="labels of windows, by {evaluator.title}",
     keys={"config": _sounds},
-    formerly={"evaluator": "judge", "generated": "said"},
 )
 def window_labels(
     run: StageRun, evaluator: Evaluator, generated: CachedArtifact, classes: Sequence[str], config: RatesConfig

@@ -141,9 +141,7 @@ def predict_mos(session: Session, decoded: CachedArtifact, predictor: str) -> Ca
     return artifact
 
 
-@stage(
-    "judged_{predictor}", version=3, title="decoded test clips rated by {predictor}", formerly={"predictor": "judge"}
-)
+@stage("judged_{predictor}", title="decoded test clips rated by {predictor}")
 def _judged(run: StageRun, predictor: str, package: str, decoded: CachedArtifact) -> None:
     rows, paths, rules = _Rows(), decoded_paths(decoded), MOS_PREDICTORS[predictor]
     if (unfit := unfit_rate(sound_of(decoded.folder, 0, ORIGINAL).sample_rate)) is None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from pipelines.plugins.plugin import Plugin
 from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig, order_pairs
 from wordless.base.messages import InputError, require
-from wordless.base.options import Options, option, renamed
+from wordless.base.options import Options, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class ZerospeechConfig(Options):
         most=len(VOICES) - 1,
     )
     words: int = 30  # of test at most, in a corpus of words: those that begin with exactly one consonant
-    pseudo_words_per_word: int = renamed(3, "rounds")  # in a corpus of words
+    pseudo_words_per_word: int = 3  # in a corpus of words
     sentences: int = option(
         30,
         "in a corpus of sentences: those that are paired with another order of words, or with a noun that disagrees",

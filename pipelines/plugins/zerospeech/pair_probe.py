@@ -39,7 +39,7 @@ def config_of_pairs(config: ProbeConfig) -> ProbeConfig:
     A ridge takes seconds where logistic regression takes a minute, and the run waits for these figures at its end.
     """
     names = ("power", "layer_regularisation_strengths", "regularisation_strengths", "c_low", "c_high", "seed")
-    read: dict[str, Any] = {name: getattr(config, name) for name in names}  # `some_options` has the names of keys
+    read: dict[str, Any] = {name: getattr(config, name) for name in names}
     return ProbeConfig(classifier="ridge", feature_clipping=config.feature_clipping[:1], learning_curve=(), **read)
 
 

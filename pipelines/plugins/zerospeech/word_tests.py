@@ -14,7 +14,7 @@ text are joined, and in the wrong sound the second part has another speaker, gen
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
@@ -69,7 +69,6 @@ from wordless.audio.recordings.embedded import (
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.arrays import Floats
 from wordless.base.messages import InputError
-from wordless.base.options import name_in_keys
 from wordless.base.threads import one_thread
 
 S = TypeVar("S", str, JoinedSound)  # a sound, or its file
@@ -96,10 +95,7 @@ class Subject:
         """Everything, and the name of the folder of speech, with the version of the engine."""
         phones = not self.embedded.sentences
         folder = speech_folder(self.pairs.utterances, Path(), seed=self.config.seed, phones=phones)
-        names = {each.name: name_in_keys(each) for each in fields(self.embedded)}
-        own = vars(self.embedded).items()
-        embedded = {names[name]: value for name, value in own if name != "agreement" or value}
-        return {**vars(self), "embedded": embedded, "speech": folder.name}
+        return {**vars(self), "speech": folder.name}
 
     @property
     def pairs(self) -> SpokenPairs:
@@ -125,7 +121,7 @@ def _of_the_codes(subject: Subject) -> dict[str, object]:
     return {name: value for name, value in subject.key.items() if name not in ("trained_on", "model", "seed")}
 
 
-@stage("pair_codes", version=1, title="codes of pairs of utterances", keys={"subject": _of_the_codes})
+@stage("pair_codes", title="codes of pairs of utterances", keys={"subject": _of_the_codes})
 @one_thread()
 def pair_codes(run: StageRun, subject: Subject) -> None:
     """Speak and encode the utterances of the pairs, for all tests of them."""
@@ -142,7 +138,7 @@ def _read_pairs(coded: CachedArtifact) -> dict[str, Codes]:
 
 
 # The codes of a subject follow from it, and need not be in the key.
-@stage("spoken_pairs", version=4, title="pairs of utterances by held-out voices", keys={"coded": None})
+@stage("spoken_pairs", title="pairs of utterances by held-out voices", keys={"coded": None})
 @one_thread()
 def spoken_pairs(run: StageRun, subject: Subject, coded: CachedArtifact) -> None:
     """Judge language models by pairs of utterances; ``pairs.json`` has the accuracy of each item by each model."""
@@ -188,7 +184,6 @@ def _without_training_codes(subject: Subject) -> dict[str, object]:
 
 @stage(
     "probed_pairs",
-    version=1,
     title="linear probes of pairs of utterances",
     keys={"subject": _without_training_codes, "coded": None},
 )
@@ -212,7 +207,7 @@ CONSISTENCY = "consistency.json"
 NOISE_SNR = 10.0  # dB, of the sounds with a background
 
 
-@stage("consistency", version=3, title="consistency: pairs of sounds")
+@stage("consistency", title="consistency: pairs of sounds")
 @one_thread()
 def consistency(run: StageRun, subject: Subject) -> None:
     """Judge language models by sounds that change within a text: the accuracy of each text, for each of `CHANGES`."""

@@ -13,7 +13,6 @@ from omegaconf import OmegaConf
 
 from pipelines.commandline.command_words import prepare
 from pipelines.commandline.composed_config import explain, require_values
-from pipelines.commandline.former_options import GONE, tell_renamed, unknown_option, with_names_of_today
 from pipelines.settings.run_settings import corpus_options
 from tests.calling import completed, index
 from tests.pipelines.tiny_chain import config_of
@@ -37,24 +36,6 @@ def test_any_path_arrives_as_typed(value: str) -> None:
     expected = f"/{value}"  # absolute, so that neither ~ nor quotes around the whole mean anything
     if "${" not in value:
         assert arrives(expected) == expected
-
-
-@pytest.mark.parametrize(
-    ("command", "word", "told"),
-    [
-        ("run", "corpus.shards=a.tar", r"corpus\.shards is not an option; .*\btar -xf\b.*\bcorpus\.dataset"),
-        ("run", "corpus.annotations=kaldi", r"^corpus\.annotations is .*gone: .*TSV file"),
-        ("encode", "annotations='Lhotse'", r"^annotations is .*gone: .*TSV file"),
-        ("publish", "format=start", r"format is start; .*\bvocoder\.start=RUN"),
-        ("decode", "format=wav", r"format is not an option; (?!.*publish)"),
-        ("store", "verify=true", r"verify is not an option; .*\bhashed again\b"),
-        ("store", "--verify", r"verify is not an option; .*\bhashed again\b"),
-        ("finetune", "backbone.augmentation.crp=1", r"\bbackbone\.augmentation\.crop\b"),  # gone from others alone
-    ],
-)
-def test_what_is_gone_has_a_remedy_where_it_was(command: str, word: str, told: str) -> None:
-    with pytest.raises(InputError, match=told):
-        prepare([word], index(command))
 
 
 @pytest.mark.parametrize("name", ["lm.fit.seed", "vocoder.fit.checkpoint_minutes", "baselines.simclr.fit.seed"])
@@ -133,48 +114,6 @@ def test_what_is_no_option_is_refused(word: str, told: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("compare.assignments=soft", "compare.readout=similarities"),
-        ("++compare.assignments='hard'", "++compare.readout=codes"),
-        ("compare.assignments=hard,soft", "compare.readout=codes,similarities"),
-    ],
-)
-def test_a_renamed_option_is_taken_and_a_line_names_the_new_one(
-    old: str, new: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tell_renamed.cache_clear()
-    assert prepare([old], RUN).overrides == [new]
-    assert "compare.readout=" in capsys.readouterr().err
-    with pytest.raises(InputError, match=r"compare\.readout: codes \(hard\)"):  # of a preset, which Hydra composes
-        raise unknown_option("compare.assignments", RUN)
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("body=ast", "backbone=ast"),
-        ("body.frozen_layers=3", "backbone.frozen_layers=3"),
-        ("body.fit.steps=4", "backbone.fit.steps=4"),
-    ],
-)
-def test_a_renamed_group_is_taken_with_the_options_below_it(
-    old: str, new: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tell_renamed.cache_clear()
-    assert prepare([old], FINETUNE).overrides == [new]
-    assert f"{old} is now {new}" in capsys.readouterr().err
-    config = {"body": {"name": "gpt", "frozen_layers": 3}}  # of a run that was made before
-    assert with_names_of_today(config, FINETUNE) == {"backbone": config["body"]}
-
-
-def test_a_renamed_group_of_a_preset_changes_only_what_it_names() -> None:
-    """A preset that was written before adds its group to a config that has the group of today, too."""
-    config = config_of("finetune", "backbone=ast") | {"body": {"fit": {"steps": 7}}}
-    assert with_names_of_today(config, FINETUNE) == config_of("finetune", "backbone=ast", "backbone.fit.steps=7")
-
-
-@pytest.mark.parametrize(
     ("word", "told"),
     [
         ("lm.gpt.layers=0", r"\blm\.gpt\.layers is 0\b.*\b1 to 256\b"),
@@ -204,12 +143,3 @@ def test_several_values_and_unknown_presets_have_a_remedy(word: str, told: str) 
     with pytest.raises(HydraException) as raised:
         config_of("run", word)
     assert re.search(told, str(explain(raised.value, RUN)))
-
-
-@pytest.mark.parametrize("name", [name for name in GONE if "=" not in name])
-def test_an_option_that_went_is_answered_by_options_that_there_are(name: str) -> None:
-    """The nearest names, such as `probe.feature_clipping` for `probe.bound`, mean something else."""
-    assert name not in RUN.names
-    told = str(unknown_option(name, RUN))
-    assert told.startswith(f"{name} is not an option; ")
-    assert {*re.findall(r"\b[a-z]+\.[a-z_.]+\b", told)} - {name} <= {*RUN.names}

@@ -63,7 +63,7 @@ def representations(manifest: Clips) -> dict[str, np.ndarray]:
     }
 
 
-@stage("features", version=1, title="{name}", keys={"tensors": lambda tensors: None})
+@stage("features", title="{name}", keys={"tensors": lambda tensors: None})
 def stored(run: StageRun, name: str, tensors: Mapping[str, np.ndarray], file: str = "features") -> None:
     """Write features, as other stages do."""
     save_file(dict(tensors), run.folder / f"{file}.safetensors")

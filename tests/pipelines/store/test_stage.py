@@ -44,7 +44,7 @@ class Written(Options):
     copies: int = field(default=1, metadata=NO_RESULT)
 
 
-@stage("notes", version=1, title="{values} values of {fit.steps} steps")
+@stage("notes", title="{values} values of {fit.steps} steps")
 def notes(run: StageRun, values: object = 1, *, clips: Clips | None = None, fit: FitConfig = FIT) -> None:
     """Write down what the function gets."""
     labels = [(clip.label, clip.group) for clip in clips.clips] if clips else None
@@ -96,12 +96,12 @@ def test_clips_are_their_sound_and_have_no_labels(tmp_path: Path) -> None:
     assert named(session, CLIPS).read_json("labels.json") == {"a.wav": "cat", "b.wav": "cat"}
 
 
-@stage("named", version=1, title="labels", keys={"clips": labels_of})
+@stage("named", title="labels", keys={"clips": labels_of})
 def named(run: StageRun, clips: Clips) -> None:
     write_json(run.folder / "labels.json", {clip.name: clip.label for clip in clips.clips})
 
 
-@stage("doubled", version=1, title="a double", keys={"labels": None})
+@stage("doubled", title="a double", keys={"labels": None})
 def doubled(run: StageRun, number: int, labels: CachedArtifact) -> None:
     write_json(run.folder / "double.json", [2 * number, labels.read_json("labels.json")])
 
@@ -116,7 +116,7 @@ def test_an_argument_that_follows_from_the_others_is_read_and_in_no_key(tmp_path
     assert artifact.read_json("double.json")[0] == 4
 
 
-@stage("held_out", version=1, title="{clips} clips", splits=("test",))
+@stage("held_out", title="{clips} clips", splits=("test",))
 def held_out(run: StageRun, clips: Clips) -> None:
     (run.folder / "clips.json").write_text(json.dumps([clip.path for clip in clips.clips]))
 
@@ -128,7 +128,7 @@ def test_a_stage_gets_only_the_splits_that_it_reads(tmp_path: Path) -> None:
     assert held_out(session, CLIPS.only("test")).key == artifact.key
 
 
-@stage("{name}_parts", version=1, title="parts")
+@stage("{name}_parts", title="parts")
 def parts(run: StageRun, name: str) -> None:
     """Write two files, of which a killed run may have finished one."""
     for part in ("1", "2"):
@@ -160,7 +160,7 @@ def _sum(run: StageRun) -> None:
     (run.folder / "sum.txt").write_text("6")
 
 
-alone, joint = (stage(name, version=1, title="", together=name == "joint")(_sum) for name in ("alone", "joint"))
+alone, joint = (stage(name, title="", together=name == "joint")(_sum) for name in ("alone", "joint"))
 
 
 def test_only_what_is_made_together_depends_on_the_threads(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_only_what_is_made_together_depends_on_the_threads(tmp_path: Path) -> No
     assert sorted(name for name, _ in keys) == ["alone", "joint", "joint"]
 
 
-@stage("added", version=1, title="a sum")
+@stage("added", title="a sum")
 def added(run: StageRun, number: int, others: tuple[CachedArtifact, ...] = ()) -> None:
     (run.folder / "sum.txt").write_text(str(number + sum(map(sum_of, others))))
 

@@ -90,7 +90,7 @@ class Place:
         return artifact
 
 
-@stage("lm", version=1, title="a tiny model", keys={"batches": lambda batches: None})
+@stage("lm", title="a tiny model", keys={"batches": lambda batches: None})
 def tiny_model(run: StageRun, batches: Noise, fit: FitConfig) -> None:
     torch.manual_seed(0)
     run.fit("lm.fit", nn.Linear(4, 4), batches, [Noise().batch(99)], loss, fit)

@@ -152,7 +152,6 @@ class EmbeddedConfig(Options):
         3,
         "recordings of each word by each voice, with different speeds and pitches; 300 words in 4 repetitions are 8.5 "
         "hours; null: 3",
-        formerly="takes",
         least=1,
         most=100,
     )
