@@ -18,7 +18,7 @@ from pipelines.commandline.recording_options import (
     require_input_recordings,
     require_writable_folder,
 )
-from pipelines.methods.methods_table import METHODS, name_today, reads_sound
+from pipelines.methods.methods_table import METHODS, reads_sound
 from pipelines.store.outputs import prepare_output, require_kind, require_new, require_table
 from pipelines.store.run_parts import ModelPart, is_finetuned, part_of, run_of
 from pipelines.store.shared_options import EngineOptions, RateOptions
@@ -152,7 +152,7 @@ class EmbedConfig(StoredOptions):
 
 
 def embed(settings: EmbedConfig) -> tuple[EmbedConfig, Path, Clips]:
-    part = cast("ModelPart", METHODS[own].trained_artifact) if reads_sound(own := name_today(settings.method)) else None
+    part = cast("ModelPart", METHODS[settings.method].trained_artifact) if reads_sound(settings.method) else None
     rule = "wordless publish does not publish this model: name the folder of the run"
     settings.refuse_if(part is not None and is_on_hub(settings.model), "model", rule)
     part_of(settings.model, part or "lm")

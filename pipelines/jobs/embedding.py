@@ -17,7 +17,7 @@ from lm.probing.vectors import VECTORS, Pooling, States, write_vectors
 from pipelines.backbones.features_of_backbones import sound_gpt_features
 from pipelines.jobs.clips_of_run import MANIFEST, find_corpus, overlap_notices, read_corpus, seen_of, unlabelled_of_run
 from pipelines.jobs.coding import WarningsSummary, list_rejected, tell_account, tell_empty_bands
-from pipelines.methods.methods_table import METHODS, SIMILARITIES, name_read_as, name_today, reads_sound, renamed_notice
+from pipelines.methods.methods_table import METHODS, SIMILARITIES, name_read_as, reads_sound
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.probe_run import ProbeRunConfig
 from pipelines.recordings import ALL, EmbedConfig
@@ -179,10 +179,8 @@ def _model_artifact(stage: str, folder: Path) -> CachedArtifact:
 def embed_recordings(settings: EmbedConfig, run: Path, found: Clips) -> None:
     """Compute the vectors of recordings with the models of a run, and write the output."""
     terminal = Terminal()
-    for notice in (*found.notices, renamed_notice(settings.method)):
-        if notice:
-            terminal.say(notice)
-    settings = replace(settings, method=name_today(settings.method))
+    for notice in found.notices:
+        terminal.say(notice)
     saved = run / PROBE_KIND.part
     probe = FittedProbe.from_pretrained(saved).description if (saved / CONFIG).is_file() else None
     results = read_results(run) if (run / RESULTS).is_file() else Results()
@@ -287,11 +285,10 @@ def _wanted(
 def _chosen(settings: EmbedConfig, results: Results, probe: ProbeDescription | None) -> str | None:
     """Return the candidate that validation chose for a method; None if the run did not probe it."""
     names = [settings.method, SIMILARITIES.get(settings.method, "")]
-    if probe is not None and name_today(method_of_key(probe.of)) in names:
+    if probe is not None and method_of_key(probe.of) in names:
         return probe.of
     comparison = results.get("comparison")
-    known = {} if comparison is None else {name_today(name): row for name, row in comparison.tested.items()}
-    row = known.get(settings.method)
+    row = None if comparison is None else comparison.tested.get(settings.method)
     return row.candidate if row else None
 
 

@@ -43,7 +43,7 @@ from pipelines.jobs.clips_of_run import (
 from pipelines.jobs.run_rules import run_settings
 from pipelines.jobs.sound_probe import MADE_BY, KeptMethod, KeptProbes
 from pipelines.jobs.sweep_runs import going_on
-from pipelines.methods.methods_table import BACKBONES, name_read_as, renamed_notice
+from pipelines.methods.methods_table import BACKBONES, name_read_as
 from pipelines.pages.phrasing import LATEX, methods_latex, methods_table, sentences, summary
 from pipelines.pages.report import report_pictures, write_report
 from pipelines.pages.runs_table import RUNS
@@ -144,8 +144,6 @@ def run_chain(config: dict[str, Any], folder: Path) -> None:
                 terminal.say(f"notice    {why}")
         for notice in voice_notices(settings):
             terminal.say(f"vocoder   {notice}")
-        if notice := renamed_notice(*settings.compare.methods, *(settings.compare.references or ())):
-            terminal.say(f"compare   {notice}")
         seconds = corpus.seconds + sum(each.seconds for each in unlabelled)
         run = tracked_run(folder, command_line("run"), config)
         session = Session(

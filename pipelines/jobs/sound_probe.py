@@ -26,8 +26,6 @@ from pipelines.methods.methods_table import (
     METHODS,
     SIMILARITIES,
     method_of,
-    name_today,
-    renamed_notice,
 )
 from pipelines.stages.features import (
     BAG_OF_CODES,
@@ -99,19 +97,18 @@ class KeptProbes:
             return cls(methods=methods, seconds=float(found["seconds"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             rule = "it keeps no probes that predict: name a fine-tuned model, or a run with a probe and one fold"
-            remedy = "the command of a run of an earlier version writes them when it is repeated"
-            raise InputError(option="model", value=run, rule=rule, remedy=remedy) from error
+            raise InputError(option="model", value=run, rule=rule) from error
 
     def choose(self, method: str) -> tuple[KeptMethod, str]:
         """Return the method of this name, or the best on validation; and what to know of the choice."""
         usable = [each for each in self.methods if each.folder is not None]
         if method != AUTO:
             for each in usable:
-                if name_today(each.method) == name_today(method):
-                    return each, renamed_notice(method)
+                if each.method == method:
+                    return each, ""
         names = ", ".join(each.method for each in usable)
         if method != AUTO or not usable:
-            known = any(name_today(each.method) == name_today(method) for each in self.methods) or not usable
+            known = any(each.method == method for each in self.methods) or not usable
             why = "its network is in the store alone" if known else "the run did not probe it"
             rule = f"{why}: choose {names or 'another run'}" + (" or auto" if names else "")
             raise InputError(option="method", value=method, rule=rule)
@@ -171,7 +168,7 @@ class SoundProbe:
     @property
     def lacks_models(self) -> bool:
         """Whether the folder has lost the models that make the vectors."""
-        part, _ = MADE_BY.get(name_today(method_of_key(self.description.of)), ("tokenizer", ""))
+        part, _ = MADE_BY.get(method_of_key(self.description.of), ("tokenizer", ""))
         return not (self.run / part / CONFIG).is_file()
 
     def scores(self, sounds: Sequence[Waveform]) -> FloatArray:
@@ -200,14 +197,14 @@ class SoundProbe:
         """Compute ``(views, dim)`` as the probe reads them, which may be with a network's input beside its layers."""
         key = self.description.of
         method, pooling, alone = method_of_key(key), pooling_of(key), key.replace(WITH_INPUT, "")
-        if name_today(method) not in MADE_BY:
+        if method not in MADE_BY:
             raise InputError(f"the probe reads {key}, which the models of a run's folder do not compute")
         vectors = self._tensors(method, views)
         if alone not in vectors:
             raise InputError(f"the probe reads {key}, which its models do not compute; copy the whole run")
         if alone == key:
             return vectors[key]
-        read = self._tensors(MADE_BY[name_today(method)][1], views)
+        read = self._tensors(MADE_BY[method][1], views)
         beside = next(of for name, of in read.items() if pooling_of(name) == pooling and MEAN_KEPT not in name)
         return np.hstack([vectors[alone], beside])
 

@@ -140,41 +140,23 @@ _PLAIN = tuple(
     }.items()
 )
 METHODS = {method.name: method for method in (*_TABLE, *_SIMILAR.values(), *_PLAIN)}
-# Names of version 0.x -> the names of today, which options take for one more version.
-OLD_NAMES = {
-    "gpt_window": "denoising",
-    "gpt_read": "denoising_patch",
-    "random_gpt_window": "random_denoising",
-}
 # All rows that a comparison can have, the heads of classifiers included.
 ROWS = {row.name: row for method in METHODS.values() for row in (method, method.head) if row is not None}
 
 
-def name_today(name: str) -> str:
-    """Return the name of today of a method, or of methods side by side, that may have the name of an older version."""
-    return BESIDE.join([OLD_NAMES.get(each, each) for each in name.split(BESIDE)])
-
-
 def reads_sound(name: str) -> bool:
     """Return whether the network of a method, which the folder of a run keeps, reads sound itself."""
-    return bool((method := METHODS.get(name_today(name))) and method.of_sound)
-
-
-def renamed_notice(*names: str) -> str:
-    """Say which of the names are of an older version, and what they are today; "": none is."""
-    parts = dict.fromkeys(part for name in names for part in name.split(BESIDE) if part in OLD_NAMES)
-    return "; ".join(f"{old} is now {OLD_NAMES[old]}, and the next version will not know {old}" for old in parts)
+    return bool((method := METHODS.get(name)) and method.of_sound)
 
 
 def name_read_as(name: str, readout: Readout) -> str:
     """Return the name of the row of a method, or of methods side by side, under ``compare.readout``."""
-    parts = name_today(name).split(BESIDE)
+    parts = name.split(BESIDE)
     return BESIDE.join(parts if readout == "codes" else (SIMILARITIES.get(each, each) for each in parts))
 
 
 def method_of(name: str) -> Method:
     """Return a method of the table, or describe several side by side: ``denoising+simclr``."""
-    name = name_today(name)
     first, *others = parts = tuple(METHODS[each] for each in name.split(BESIDE))
     if not others:
         return first
@@ -194,7 +176,6 @@ def method_of(name: str) -> Method:
 
 def row_of(name: str) -> Method:
     """Return the row with a name; the table lacks methods side by side, and the user's own features."""
-    name = name_today(name)
     return ROWS.get(name) or (method_of(name) if BESIDE in name else own_method(name))
 
 

@@ -20,7 +20,6 @@ from pipelines.methods.method import WINDOW, BackboneSettings, Method
 from pipelines.methods.methods_table import (
     BACKBONES,
     METHODS,
-    OLD_NAMES,
     ROWS,
     BackbonesOfRun,
     method_of,
@@ -148,7 +147,7 @@ class ComparisonConfig(ReadingConfig):
     methods: tuple[str, ...] = option(
         ("log_mel", "bottleneck", "bag_of_codes", "gpt", "random_gpt"),
         "what is probed; gpt+simclr: features of both side by side",
-        choices=(*METHODS, *OLD_NAMES),
+        choices=METHODS,
         joined=True,
         filled=True,
     )

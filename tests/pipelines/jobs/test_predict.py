@@ -177,19 +177,6 @@ def test_probes_of_networks_that_hear_sound_answer_over_two_augmentations_with_t
     answer_as_compared(predicted, sound_run / "run", sound_run / "store" / SYNTHESISED, tmp_path, method)
 
 
-def test_the_probes_of_a_run_of_an_older_version_answer_by_their_old_names(
-    sound_run: Path, recordings: Path, tmp_path: Path
-) -> None:
-    sound, now = recordings / "a.wav", sound_run / "run"
-    old = shutil.copytree(now, tmp_path / "old")
-    (old / "probe/denoising").rename(old / "probe/gpt_window")
-    for file in (old / "probe/methods.json", old / "probe/gpt_window/config.json"):
-        file.write_text(file.read_text().replace('"denoising', '"gpt_window'))
-    wanted = wordless.Run(now).predict(sound, method="denoising")
-    for name in ("gpt_window", "denoising"):
-        assert wordless.Run(old).predict(sound, method=name) == wanted
-
-
 def test_by_default_the_method_is_the_best_on_validation_that_can_be_applied(
     predicted: Predicted,
     finished_run: FinishedRun,

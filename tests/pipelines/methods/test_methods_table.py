@@ -11,7 +11,7 @@ import pytest
 from pipelines.backbones.audio_transformer_backbone import band_shares, decibels_of, passages, sorted_filters
 from pipelines.chain.method_vectors import VECTORS_OF_METHODS
 from pipelines.jobs.run_rules import run_settings
-from pipelines.methods.methods_table import METHODS, ROWS, renamed_notice, row_of, shown_in
+from pipelines.methods.methods_table import METHODS, ROWS, row_of, shown_in
 from pipelines.pages.phrasing import full_name
 from pipelines.pages.report import line_look
 from pipelines.results.run_record import read_results
@@ -58,16 +58,6 @@ def test_methods_side_by_side_are_named_by_a_plus_and_need_what_each_needs(tmp_p
     for wrong in ("gpt+", "+gpt", "gpt+simclt", "gpt+gpt_of"):
         with pytest.raises(InputError, match=r"compare\.methods"):
             settings(wrong)
-
-
-def test_names_of_older_versions_mean_the_rows_of_today(tmp_path: Path) -> None:
-    words = ("compare.methods=[gpt_window+simclr,gpt_read,random_gpt_window]", "compare.references=[gpt_read]")
-    compare = run_settings(composed(tmp_path, *words)).compare
-    assert [row.name for row in compare.all_methods] == ["denoising+simclr", "denoising_patch", "random_denoising"]
-    assert compare.rows_referred == ("denoising_patch",)
-    assert renamed_notice(*compare.methods).count(" is now ") == 3
-    assert not renamed_notice("gpt", "denoising+simclr")
-    assert row_of("gpt_window") == row_of("denoising")  # of a record of an older run
 
 
 @pytest.mark.parametrize("place", ["learning curves", "groups", "a sweep"])
