@@ -16,7 +16,7 @@ from wordless.audio.views import Change, View
 from wordless.base.options import Options, option
 from wordless.base.seeds import named_seed
 
-MOST_SNR, MOST_TILT, MOST_REVERBERATION = 100.0, 12.0, 2.0  # dB of either sign, dB per octave, seconds
+MOST_SNR = 100.0  # dB, of either sign
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +25,7 @@ class SoundChanges(Options):
 
     changed: float = option(
         0.0,
-        "share of training clips, or of warped copies of lm.views, with noise, and as of another microphone or room; "
-        "0: none",
+        "share of training clips, or of warped copies of lm.views, with noise; 0: none",
         least=0,
         most=1,
     )
@@ -36,16 +35,6 @@ class SoundChanges(Options):
         "null: no noise",
         least=-MOST_SNR,
         most=MOST_SNR,
-    )
-    max_tilt: float = option(
-        0.0, "largest tilt of their spectrum, up or down, in dB per octave", least=0, most=MOST_TILT, unit="dB"
-    )
-    max_reverberation: float = option(
-        0.0,
-        "longest time in seconds in which their sound dies away by 60 dB",
-        least=0,
-        most=MOST_REVERBERATION,
-        unit="s",
     )
     dynamic_ranges: tuple[float, float] | None = option(
         None,
@@ -76,14 +65,12 @@ class SoundChanges(Options):
         return None if self.dynamic_ranges is None else float(rng.uniform(*self.dynamic_ranges))
 
     def with_sound(self, change: Change, rng: np.random.Generator) -> Change:
-        """Draw whether a clip sounds otherwise, and how."""
+        """Draw whether a clip has noise, and which."""
         if rng.random() >= self.changed:
             return change
-        tilt, reverberation = rng.uniform(-1, 1) * self.max_tilt, rng.uniform() * self.max_reverberation
+        rng.random(2)  # unused: without them, all clips would have other noise than in the published figures
         return replace(
             change,
-            tilt=float(tilt),
-            reverberation=float(reverberation),
             noise_snr=None if self.noise_snr is None else float(rng.uniform(*self.noise_snr)),
             seed=int(rng.integers(2**32)),
         )

@@ -90,9 +90,8 @@ def decibels(ratio: float) -> str:
 
 
 def noise_label(noise: Noise | None) -> str:
-    """Name a noise: ``rain 20 dB``, ``mp3``."""
-    ratio = "" if noise is None or noise.snr is None else decibels(noise.snr)
-    return "no noise" if noise is None else f"{noise.kind} {ratio}".strip()
+    """Name a noise: ``rain 20 dB``."""
+    return "no noise" if noise is None else f"{noise.kind} {decibels(noise.snr)}"
 
 
 def points(difference: float | None) -> str:

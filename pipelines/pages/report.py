@@ -60,7 +60,7 @@ from pipelines.store.run_parts import REPORT
 from pipelines.store.stored_features import GPT_METHOD, WITH_INPUT
 from vocoder.kinds import COMPARED_SYNTHESIS, FROM_RECORDED, SYNTHESIS_METHODS, WAVENET
 from wordless.audio.recordings.manifest import SPLITS
-from wordless.audio.views import WITHOUT_RATIO, Noise
+from wordless.audio.views import Noise
 from wordless.base.files import write_aside
 
 MAX_CODES = 1024  # bars; the outline of a larger codebook looks the same
@@ -255,18 +255,13 @@ def layer_label(layer: str) -> str:
 
 
 def _noise(comparison: Comparison, value: str) -> Chart:
-    """Draw a line for each method under one kind of noise; of several kinds a line for each, in panels of methods.
-
-    A noise without a ratio is a point at the right.
-    """
+    """Draw a line for each method under one kind of noise; of several kinds a line for each, in panels of methods."""
     noises, found = comparison.noises, {of: comparison.under_noise(of) for of in comparison.along("added")}
     kinds = [*dict.fromkeys(noise.kind for noise in noises)]
     clean, written = ("no noise", decibels) if len(kinds) == 1 else ("none", number)  # panels are narrow
-    names = {noise: noise.kind if noise.snr is None else written(noise.snr) for noise in noises}
-    by_ratio = sorted(noises, key=lambda noise: -math.inf if noise.snr is None else noise.snr, reverse=True)
-    labels = [clean, *dict.fromkeys(names[noise] for noise in by_ratio)]
-    ticks = {float(place): label for place, label in enumerate(labels)}
-    places: dict[Noise | None, float] = {noise: float(labels.index(name)) for noise, name in names.items()}
+    ratios = sorted({noise.snr for noise in noises}, reverse=True)
+    ticks = {float(place): label for place, label in enumerate([clean, *map(written, ratios)])}
+    places: dict[Noise | None, float] = {noise: 1.0 + ratios.index(noise.snr) for noise in noises}
     places[None] = 0.0
     title, across = "Test values under noise", "signal-to-noise ratio"
     if len(kinds) == 1:
@@ -277,9 +272,8 @@ def _noise(comparison: Comparison, value: str) -> Chart:
         curves = []
         for kind, (colour, marker) in zip(kinds, cycle(SERIES), strict=False):
             own = [(places[noise], row) for noise, row in found[of].items() if noise and noise.kind == kind]
-            before = [] if kind in WITHOUT_RATIO else [(0.0, found[of][None])]
             looks = look(colour, marker, line="-", size=4)
-            curves.append(Curve(points=[*before, *own], look=looks, label=kind, interval="band"))
+            curves.append(Curve(points=[(0.0, found[of][None]), *own], look=looks, label=kind, interval="band"))
         name = shortened(full_name(of), 26)
         panels.append(Panel(title=name, curves=curves, across=f"{across} in dB", ticks=ticks, ratios=True))
     columns = min(2, len(panels))

@@ -405,7 +405,7 @@ def _columns(condition: Condition) -> dict[str, Any]:
 
 
 def _noise_of(points: Points) -> Condition:
-    return None, None, points[0].get("kind"), points[0]["snr"]  # older probes lack the kind
+    return None, None, points[0]["kind"], points[0]["snr"]
 
 
 def _chosen(probed: Mapping[str, Any]) -> dict[str, Any]:

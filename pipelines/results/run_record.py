@@ -193,8 +193,8 @@ class Row:
 
     @property
     def added(self) -> Noise | None:
-        """The noise in the test clips; older records lack its kind."""
-        return Noise(self.noise or "", self.noise_snr) if self.noise or self.noise_snr is not None else None
+        """The noise in the test clips."""
+        return None if self.noise is None or self.noise_snr is None else Noise(self.noise, self.noise_snr)
 
     @property
     def subject(self) -> str | None:
@@ -488,7 +488,7 @@ class Comparison:
         """The noises in test clips: the kinds in the order of the option, of each kind soft noise first."""
         found = [noise for rows in self.along("added").values() for row in rows if (noise := row.added)]
         kinds = [*dict.fromkeys(noise.kind for noise in found)]
-        return sorted({*found}, key=lambda noise: (kinds.index(noise.kind), -(noise.snr or 0.0)))
+        return sorted({*found}, key=lambda noise: (kinds.index(noise.kind), -noise.snr))
 
     def noise_notes(self, of: str) -> dict[Noise | None, NoiseNote]:
         """Return with each noise the share of right answers that it keeps, and the largest input of a probe.

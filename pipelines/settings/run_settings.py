@@ -49,7 +49,7 @@ from wordless.audio.recordings.embedded import PATTERN, VOICES, VOICES_OF_SENTEN
 from wordless.audio.recordings.folders import Folder, expand_home, require_folder
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import SplitConfig, folds
-from wordless.audio.views import BABBLE_VOICES, LEARNED, LEARNED_SNR, ROOM_SECONDS, WITHOUT_RATIO, Noise, NoiseWord
+from wordless.audio.views import BABBLE_VOICES, LEARNED, LEARNED_SNR, Noise, NoiseWord
 from wordless.base.devices import choose_device
 from wordless.base.messages import InputError, within
 from wordless.base.options import REQUIRED, Options, build, follow, match_choice, move_seeds, option, with_values
@@ -161,8 +161,7 @@ class ComparisonConfig(ReadingConfig):
     )
     noise_snr: tuple[float, ...] = option(
         (),
-        "such as [30,20,10,0]: probes also classify the test clips with noise at these signal-to-noise ratios in dB; "
-        "mp3 and room have none",
+        "such as [30,20,10,0]: probes also classify the test clips with noise at these signal-to-noise ratios in dB",
         least=-MOST_NOISE,
         most=MOST_NOISE,
         distinct=True,
@@ -170,8 +169,7 @@ class ComparisonConfig(ReadingConfig):
     noise: str | tuple[str, ...] = option(
         "white",
         f"kind of that noise, or a list of kinds: white; babble, the sum of {BABBLE_VOICES} training clips at equal "
-        "power, fewer are repeated; a folder, such as recordings/rain, of which each clip has one excerpt; mp3, a file "
-        f"of 32 kbit/s; room, in which sound dies away in {ROOM_SECONDS:g} s",
+        "power, fewer are repeated; a folder, such as recordings/rain, of which each clip has one excerpt",
         filled=True,
     )
     noisy_copies: bool = option(
@@ -190,16 +188,13 @@ class ComparisonConfig(ReadingConfig):
             self.refuse_if(self.test_time_augmentation > 1, "test_time_augmentation", rule)
             rule = f"features.{name} has no vectors of noisy clips: leave noise out, or the features"
             ratios = "noise_snr" if self.noise_snr else "noisy_copies"
-            self.refuse_if(self.noises, "noise" if {*self._noises} & {*WITHOUT_RATIO} else ratios, rule)
+            self.refuse_if(self.noises, ratios, rule)
             require_features(name, file)
-        kinds = [*self._noises]
         rule = "there is no noise without ratios: name some, such as compare.noise_snr=[20,10]"
-        self.refuse_if({*kinds} - {*WITHOUT_RATIO} and self.noise != "white" and not self.noise_snr, "noise", rule)
-        rule = "mp3 and room have no ratio: leave the ratios out, or name another kind of noise, too"
-        self.refuse_if(self.noise_snr and not {*kinds} - {*WITHOUT_RATIO}, "noise_snr", rule)
+        self.refuse_if(self.noise != "white" and not self.noise_snr, "noise", rule)
         given = (self.noise,) if isinstance(self.noise, str) else self.noise
         rule = "two kinds of noise have the same name: name each once, and rename a folder that is called like another"
-        self.refuse_if(len(kinds) < len(given) or {*self.noise_folders} & {*_NOISES}, "noise", rule)
+        self.refuse_if(len(self._noises) < len(given) or {*self.noise_folders} & {*_NOISES}, "noise", rule)
         for folder in self.noise_folders.values():
             words = f"choose {', '.join(_NOISES)}, or a folder of recordings"
             try:
@@ -238,9 +233,7 @@ class ComparisonConfig(ReadingConfig):
     @property
     def noises(self) -> tuple[Noise, ...]:
         """What test clips are classified with, beside their sound as it is, and what probes learn from."""
-        tested = (
-            Noise(kind, snr) for kind in self._noises for snr in ((None,) if kind in WITHOUT_RATIO else self.noise_snr)
-        )
+        tested = (Noise(kind, snr) for kind in self._noises for snr in self.noise_snr)
         return (*([LEARNED] if self.noisy_copies else []), *tested)
 
     @cached_property

@@ -82,7 +82,7 @@ def stages(manifest: Clips, run: Path, place: Path) -> dict[str, Callable[[], Ca
     sample, reading = frame_sample(session, manifest, AUDIO, settings), reading_of(manifest)
     playback = playback_of(manifest, tokenizer, vocoder, config=replace(LISTENING, seconds=0.3))
     ast = AstSettings(model=AstConfig(layers=(1,), patches=4))
-    noises = compared_views(manifest, noises=[Noise("white", 10.0), Noise("babble", 10.0), Noise("mp3", None)])
+    noises = compared_views(manifest, noises=[Noise("white", 10.0), Noise("babble", 10.0)])
     other = silent_session(place / "other")
     return {
         "frame_sample": lambda: frame_sample(other, manifest, AUDIO, settings),

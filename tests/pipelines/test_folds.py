@@ -26,7 +26,7 @@ FOLDS = (
         "compare.states=[residual,inner]",
         "compare.noise_snr=[100,-40]",
     ),
-    "compare.noise=[white,mp3]",
+    "compare.noise=[white,babble]",
     *(f"{network}.views.changed=0.5" for network in ("gpt_sound", "baselines.simclr", "baselines.supervised")),
     *("compare.test_time_augmentation=2", "compare.poolings=[thirds,thirds_max]"),
     *("probe.choose_by=group", "probe.classifier=ridge", "probe.power=0.5"),
@@ -66,11 +66,16 @@ def test_noisy_test_clips_are_probed_beside_the_clean_ones(compared: Path) -> No
     noisy = found.along("added")
     assert noisy.keys() == METHODS
     for of, row in found.tested.items():
-        inaudible, loud, mp3 = noisy[of]
-        assert (loud.noise, mp3.noise, mp3.noise_snr) == ("white", "mp3", None)
+        inaudible, loud, *babble = noisy[of]
+        assert [(each.noise, each.noise_snr) for each in (loud, *babble)] == [
+            *(("white", -40.0), ("babble", 100.0), ("babble", -40.0))
+        ]
         assert inaudible.value == pytest.approx(row.value, abs=1.5 / found.clips)
         assert loud.value <= row.value
-    assert "| no noise | white 100 dB | white -40 dB | mp3 |" in (compared / "run/comparison.md").read_text()
+    assert (
+        "| no noise | white 100 dB | white -40 dB | babble 100 dB | babble -40 dB |"
+        in (compared / "run/comparison.md").read_text()
+    )
     assert "Test values under noise" in (compared / "run/report.html").read_text()
 
 

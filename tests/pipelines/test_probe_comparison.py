@@ -139,7 +139,7 @@ def test_a_difference_with_few_labels_or_noise_is_that_of_the_table(place: str, 
     for row in probed["methods"]:
         right = [float(one == other) for one, other in zip(row["predictions"], probed["truth"], strict=True)]
         ends = {"test_accuracy": np.mean(right), "values": [[np.mean(right)]], "over": "clips", "hits": right}
-        row[place] = [{"share": 0.5, "clips": 7, "snr": 10.0, **ends}]
+        row[place] = [{"share": 0.5, "clips": 7, "kind": "white", "snr": 10.0, **ends}]
     found = compared({("test", 0): probed})
     for against, row in of_gpt(found).items():
         pairs = found.rows(name="difference", of="gpt", against=against)
@@ -157,7 +157,10 @@ def test_an_interval_under_noise_is_never_narrower_than_over_clips() -> None:
         right = [float(number // 2 % 20 < (15 if row["of"] == "gpt" else 10)) for number in range(40)]
         shares = {"test_accuracy": np.mean(right), "values": [[np.mean(right)]] * 2, "over": "groups"}
         ends = dict(zip(("clips_low", "clips_high"), share_interval(np.mean(right), 40, confidence=0.9), strict=True))
-        row["noise"] = [{"snr": 20.0, **shares, "hits": right}, {"snr": 10.0, **shares, **ends}]
+        row["noise"] = [
+            {"kind": "white", "snr": 20.0, **shares, "hits": right},
+            {"kind": "white", "snr": 10.0, **shares, **ends},
+        ]
     found = compared({("test", 0): probed})
     exact = share_interval(0.75, 40, confidence=CONFIG.confidence)
     for row in found.along("noise_snr")["gpt"]:
@@ -184,7 +187,7 @@ def test_seeds_without_groups_are_in_the_interval() -> None:
         own = next(row for row in probes["test", seed]["methods"] if row["of"] == "gpt")
         own["predictions"] = answers(probes["test", seed]["truth"], [bool(each) for each in hits[:, seed]])
         ends = {"test_accuracy": hits[:, seed].mean(), "values": [[hits[:, seed].mean()]], "over": "clips"}
-        own["noise"] = [{"snr": 10.0, **ends, "hits": hits[:, seed].tolist()}]
+        own["noise"] = [{"kind": "white", "snr": 10.0, **ends, "hits": hits[:, seed].tolist()}]
     found = compared(probes)
     low, high, _ = over_groups(hits, confidence=CONFIG.confidence)
     assert found.tested["gpt"].low < share_interval(0.625, 40, confidence=CONFIG.confidence)[0]
@@ -200,7 +203,7 @@ def test_folds_of_several_people_have_intervals_over_all_people(seeds: int) -> N
     for probed in probes.values():
         probed["groups"] = [f"{probed['groups'][0]} {number % 2}" for number in range(len(probed["groups"]))]
         for row in probed["methods"]:
-            row["noise"] = [{"snr": 10.0, "share": 0, **(row["learning_curve"] or [row])[0]}]
+            row["noise"] = [{"kind": "white", "snr": 10.0, "share": 0, **(row["learning_curve"] or [row])[0]}]
             for name in ("learning_curve", "noise"):
                 for point in row[name]:
                     own = rng.random((2, 5)) / 10 + point["test_accuracy"] - 0.05
@@ -318,11 +321,11 @@ def test_accuracy_under_noise_is_the_mean_over_folds_and_is_no_overall_figure() 
     for place, probed in enumerate(probes.values()):
         for row in probed["methods"]:
             ends = {"test_accuracy": 0.3 + place / 10, "low": 0.2, "high": 0.6, "clips_low": 0.2, "clips_high": 0.6}
-            row["noise"] = [{"snr": 10.0, "values": [[0.3 + place / 10]], **ends}]  # as older probes, without a kind
-            row["noise"] += [{"kind": "mp3", "snr": None, "values": [[0.5]], **ends}]
+            row["noise"] = [{"kind": "white", "snr": 10.0, "values": [[0.3 + place / 10]], **ends}]
+            row["noise"] += [{"kind": "rain", "snr": 20.0, "values": [[0.5]], **ends}]
     clean, noisy = section(), compared(probes, by="group")
     found = noisy.along("added").items()
-    both = [("", 10.0), ("mp3", None)]
+    both = [("white", 10.0), ("rain", 20.0)]
     assert {of: [row.added for row in rows] for of, rows in found} == dict.fromkeys(RIGHT, both)
     assert [*noisy.under_noise("gpt")] == [None, *both]
     assert noisy.along("added")["gpt"][0].value == pytest.approx(0.4)

@@ -1,25 +1,21 @@
 """Views: a clip and a change of its sound.
 
-A view is the clip at another speed, with other formants, noise, another begin, or another dynamic range, or as another
-microphone or room makes it sound. The lists of views of an option are made here and by `tokenizer.augmentations`:
+A view is the clip at another speed, with other formants, noise, another begin, or another dynamic range. The lists of
+views of an option are made here and by `tokenizer.augmentations`:
 
 - ``tokenizer.views``: one view of each training clip, which the autoencoder reads in the place of the clip.
 - ``lm.views``: copies of training clips, on whose codes the GPT is trained, too.
 - ``views`` of SimCLR, the supervised network and ``gpt_sound``: copies of training clips, whose log-mel these read.
 - ``compare.test_time_augmentation``: fixed versions of every clip, over which each method averages its features
   (test-time augmentation). A slightly different voice gets other codes; the average depends less on the voice.
-- ``compare.noise``: test clips with noise at ratios (``compare.noise_snr``), as an MP3 file or in a room, which only
-  the probes classify.
+- ``compare.noise``: test clips with noise at ratios (``compare.noise_snr``), which only the probes classify.
 
 `View` gives the samples, and `wordless.audio.spectrogram.view_log_mel` the log-mel.
 
-Microphones and rooms change sound by responses: curves of gains at `OCTAVES`, or the sound of a room that dies away.
-Responses have minimum phase, so filtered sound is not later than the sound before, and its frames are those of the same
-times.
+The spectrum of a noise is a curve of gains at `OCTAVES`, of which a filter of minimum phase is made.
 """
 
-import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import repeat
@@ -27,7 +23,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-import av
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 
@@ -43,7 +38,6 @@ MIDDLE = 4  # of them: 1 kHz
 _BINS = 1024  # samples of the Fourier transform in which a curve becomes a response of half as many
 STEEPEST = 6.0  # dB per octave of noise: -3 is pink, -6 is brown
 ROUGHEST = 20.0  # dB, of either sign, at each octave of shaped noise
-AS_LOUD = 0.5  # seconds of reverberation whose power is that of the direct sound
 
 
 class Filter:
@@ -90,53 +84,6 @@ def response_of(curve: DoubleArray, sample_rate: int) -> FloatArray:
     return np.asarray(irfft(np.exp(rfft(cepstrum, _BINS)), _BINS)[: _BINS // 2], np.float32)
 
 
-def room_response(seconds: float, sample_rate: int, rng: np.random.Generator) -> FloatArray:
-    """Return a response whose noise dies away by 60 dB in so many ``seconds`` behind the direct sound.
-
-    In a room the power of the reverberation grows with this time (Sabine); the power of all sound stays as it was.
-    """
-    length = max(round(seconds * sample_rate), 1)
-    room = rng.standard_normal(length) * 10 ** (-3 * np.arange(length) / length)
-    room *= np.sqrt(seconds / AS_LOUD / np.square(room).sum())
-    return np.asarray(np.append(1.0, room) / np.sqrt(1 + seconds / AS_LOUD), np.float32)
-
-
-BIT_RATE = 32_000  # bits per second
-_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz, of MP3
-_BLOCK = 1 << 15  # samples that are encoded at a time
-
-
-def through_mp3(blocks: Iterable[FloatArray], sample_rate: int) -> Iterator[FloatArray]:
-    """Encode the blocks ``(samples,)`` of a mono sound, and decode them, with as many samples at the same times.
-
-    The compressed sound is in memory, 4 kB for each second.
-    """
-
-    rate = next((each for each in _RATES if each >= sample_rate), _RATES[-1])
-    file, count = io.BytesIO(), 0
-
-    def counted() -> Iterator[FloatArray]:
-        nonlocal count
-        for block in blocks:
-            count += len(block)
-            yield block
-
-    with av.open(file, "w", format="mp3") as written:
-        stream = written.add_stream("libmp3lame", rate=rate, bit_rate=BIT_RATE, layout="mono", format="fltp")
-        for block in equal_blocks(resample_blocks(counted(), sample_rate, rate), _BLOCK):
-            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block[None], np.float32), "fltp", "mono")
-            frame.sample_rate = rate
-            written.mux(stream.encode(frame))
-        written.mux(stream.encode(None))
-    file.seek(0)
-    with av.open(file, format="mp3") as read:
-        decoded = (frame.to_ndarray()[0] for frame in read.decode(audio=0))
-        for block in resample_blocks(decoded, rate, sample_rate):
-            yield block[:count]  # very short sounds are decoded with silence behind them
-            count -= len(block[:count])
-    yield np.zeros(count, np.float32)
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
     """A change of sound; by default there is none.
@@ -159,21 +106,13 @@ class Change:
     voices: tuple[tuple[Clip, int], ...] = field(default=(), repr=False)
     # A recording that is the noise, and the sample with which it begins; its path is absolute.
     recorded: tuple[Clip, int] | None = field(default=None, repr=False)
-    # Of the noise, whose spectrum is drawn, too, and of the room; None: the noise is white, and follows from the clip.
-    seed: int | None = field(default=None, repr=False)
-    tilt: float = field(default=0.0, repr=False)  # dB per octave, around 1 kHz, that the microphone adds
-    reverberation: float = field(default=0.0, repr=False)  # seconds in which sound dies away by 60 dB in the room
-    mp3: bool = field(default=False, repr=False)  # whether the sound is that of an MP3 file
+    # Of the noise, whose spectrum is drawn, too; None: the noise is white, and follows from the clip.
+    seed: int | None = None
 
     @property
     def is_played(self) -> bool:
         """Whether the clip is played at another rate, or from a later begin."""
         return self.rate != 1 or self.skipped > 0
-
-    @property
-    def is_filtered(self) -> bool:
-        """Whether the clip sounds as by another microphone or in another room."""
-        return self.tilt != 0 or self.reverberation > 0
 
     @property
     def is_warped(self) -> bool:
@@ -202,11 +141,9 @@ class View:
         own = self.change
         change = [] if own == AS_RECORDED else [repr(own)]
         voices = [each for voice, first in own.voices for each in (*voice.sound, first)]
-        sound = own.seed, own.tilt, own.reverberation
-        changed = [repr(sound)] if any(sound) or own.seed is not None else []
         # The sound of a noise, not the place of its file.
         recorded = [] if own.recorded is None else ["recorded", *own.recorded[0].sound[1:], own.recorded[1]]
-        return [*self.clip.sound, *change, *voices, *changed, *recorded, *(["mp3"] if own.mp3 else [])]
+        return [*self.clip.sound, *change, *voices, *recorded]
 
     def num_samples(self, sample_rate: int) -> int:
         """Count the samples at ``sample_rate``: at least one is left of a clip."""
@@ -215,12 +152,10 @@ class View:
     def blocks(self, root: Path, sample_rate: int) -> Iterator[FloatArray]:
         """Read the clip below ``root`` as `wordless.audio.reading.read_blocks` does, and change it."""
         clip, change, rate = self.clip, self.change, round(sample_rate * self.change.rate)
-        if change.noise_snr is not None:
-            blocks = resample_blocks(self._noisy(root, change.noise_snr), clip.sample_rate, rate)
-        elif change.is_filtered or change.mp3:
-            blocks = resample_blocks(self._filtered(root), clip.sample_rate, rate)
-        else:
+        if change.noise_snr is None:
             blocks = read_blocks(root / clip.path, rate, part=clip.part)
+        else:
+            blocks = resample_blocks(self._noisy(root, change.noise_snr), clip.sample_rate, rate)
         return skip_samples(blocks, self._skipped(sample_rate))
 
     def samples(self, root: Path, sample_rate: int) -> FloatArray:
@@ -232,20 +167,6 @@ class View:
 
     def _skipped(self, sample_rate: int) -> int:
         return min(round(self.change.skipped * sample_rate), max(self._read(sample_rate) - 1, 0))
-
-    def _filtered(self, root: Path) -> Iterator[FloatArray]:
-        """Read the clip at its own rate, as the microphone, the room or the MP3 file of the change makes it sound."""
-        clip, change = self.clip, self.change
-        blocks = read_blocks(root / clip.path, clip.sample_rate, part=clip.part)
-        if change.mp3:
-            blocks = through_mp3(blocks, clip.sample_rate)
-        if not change.is_filtered:
-            return blocks
-        response = response_of(sloped(change.tilt), clip.sample_rate)
-        if change.reverberation:
-            rng = np.random.default_rng([change.seed or 0, ROOM])
-            response = np.convolve(room_response(change.reverberation, clip.sample_rate, rng), response)
-        return map(Filter(response), equal_blocks(blocks, FILTERED))
 
     def _noisy(self, root: Path, snr: float) -> Iterator[FloatArray]:
         """Add noise, the same at all ratios but for its level; a long clip is decoded once more for its power."""
@@ -268,7 +189,7 @@ class View:
     def _with_noise(self, root: Path, voices: Sequence[FloatArray]) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Read the clip with the sum of voices, or noise if there are none: of a seed's spectrum, or white."""
         clip, change, place = self.clip, self.change, 0
-        blocks = self._filtered(root)
+        blocks = read_blocks(root / clip.path, clip.sample_rate, part=clip.part)
         if change.seed is None:
             generator, colour = np.random.default_rng([clip.start, clip.num_samples]), None
         else:
@@ -311,11 +232,8 @@ def _voice_samples(clip: Clip) -> int:
 TINY = np.finfo(np.float32).tiny
 FILTERED = 1 << 15  # samples that are filtered at a time: constant, because rounding depends on their number
 HELD = 1 << 20  # samples of a clip that stay in memory with their noise
-_NOISE, ROOM, RECORDED = 0, 1, 2  # second words of the seeds: the purpose of a generator
-# babble: the sum of training clips; mp3: as a file of 32 kbit/s; room: one that reverberates for `ROOM_SECONDS`
-NoiseWord = Literal["white", "babble", "mp3", "room"]
-WITHOUT_RATIO: tuple[NoiseWord, ...] = ("mp3", "room")
-ROOM_SECONDS = 1.0  # in which sound dies away by 60 dB, as in a hall
+_NOISE, _RECORDED = 0, 2  # second words of the seeds: the purpose of a generator
+NoiseWord = Literal["white", "babble"]  # babble: the sum of training clips
 _SILENCE, SILENCE_SECONDS = 1e-6, 0.05  # of a recorded noise: power of its loudest block, and length of a block
 BABBLE_VOICES = 6  # at once in babble
 _VOICE_SECONDS = 60  # of each voice and of a recorded noise, which are repeated
@@ -355,16 +273,16 @@ def fixed_augmentations(count: int, dynamic_range: float | None) -> tuple[Change
 class Noise(NamedTuple):
     """What is done to all test clips; `LEARNED` to all training clips."""
 
-    kind: str  # a `NoiseWord`, or the name of a folder of recordings; "": not known
-    snr: float | None  # dB; None: there is no ratio
+    kind: str  # a `NoiseWord`, or the name of a folder of recordings
+    snr: float  # dB
 
 
 # Noisy copies of training clips, which probes learn from: each has noise of a spectrum and a ratio of its own, as
 # clips have that an autoencoder hears. No test clip has such noise.
-LEARNED = Noise("<learned>", None)  # which no folder of recordings is called
 # Probes of copies lose 0.8 and 8.4 points at 20 and 10 dB of white noise instead of 9.4 and 46.7: docs/log.md, "Codes
 # that noise changes less".
 LEARNED_SNR = (0.0, 40.0)  # dB, lowest and highest ratio of the copies
+LEARNED = Noise("<learned>", LEARNED_SNR[0])  # which no folder of recordings is called
 LEARNED_SEED = 3  # second word of the seeds of these ratios
 
 
@@ -394,10 +312,6 @@ def compared_views(
                 return {}
             case "babble":
                 return {"voices": _draw_voices(clip, train)}
-            case "mp3":
-                return {"mp3": True}
-            case "room":
-                return {"reverberation": ROOM_SECONDS, "seed": named_seed(clip.name)}
         return {"recorded": _draw_recorded(clip, recordings[kind])}
 
     return [
@@ -416,7 +330,7 @@ def _draw_voices(clip: Clip, train: Sequence[Clip]) -> tuple[tuple[Clip, int], .
 
 def _draw_recorded(clip: Clip, recordings: Sequence[Clip]) -> tuple[Clip, int]:
     """Draw the recording that is the noise of a test clip, at most a minute of it, and where that begins."""
-    rng = np.random.default_rng([named_seed(clip.name), RECORDED])
+    rng = np.random.default_rng([named_seed(clip.name), _RECORDED])
     whole = recordings[int(rng.integers(len(recordings)))]
     size = _voice_samples(whole)
     part = replace(whole, start=int(rng.integers(whole.num_samples - size + 1)), num_samples=size)

@@ -380,7 +380,7 @@ def test_noise_points_are_those_of_the_chosen_probe(parts: int | None) -> None:
     clips = [*range(240), *plain.rows["test"], *plain.rows["test"]]
     splits, labels = [SPLITS[clip // 3 % 4] for clip in clips[:240]], [f"class {clip % 3}" for clip in clips]
     count = len(plain.rows["test"])
-    soft, loud = Noise("rain", 20.0), Noise("mp3", None)
+    soft, loud = Noise("rain", 20.0), Noise("white", 10.0)
     task = ProbeTask.of(labels, splits + ["noisy"] * 2 * count, noise=[None] * 240 + [soft] * count + [loud] * count)
     assert all(np.array_equal(task.rows[split], rows) for split, rows in plain.rows.items())
     if parts:
@@ -391,7 +391,7 @@ def test_noise_points_are_those_of_the_chosen_probe(parts: int | None) -> None:
     features[task.noisy[loud]] = 100 * _noise(task, seed=1)[task.noisy[loud]]
     result = probe(features, task, CONFIG, of="x")
     same, lost = noise_points(result, task, CONFIG)
-    assert [(each["kind"], each["snr"]) for each in (same, lost)] == [("rain", 20.0), ("mp3", None)]
+    assert [(each["kind"], each["snr"]) for each in (same, lost)] == [("rain", 20.0), ("white", 10.0)]
     assert (same["test_accuracy"], same["low"], same["high"]) == (result.test_accuracy, result.low, result.high)
     assert lost["test_accuracy"] < 0.5 < same["test_accuracy"] < 1
     wanted = task.targets[task.rows["test"]].argmax(1).tolist()

@@ -66,7 +66,11 @@ def test_a_run_has_one_row_whatever_it_was_trained_and_measured_with(
 ) -> None:
     """Folds, seeds, groups, few labels and noise have rows of their own."""
     whole = comparison_example()
-    more = [probe("gpt", 0.5, seed=0), probe("gpt", 0.5, noise_snr=10.0), probe("gpt", 0.5, seed=0, split="validation")]
+    more = [
+        probe("gpt", 0.5, seed=0),
+        probe("gpt", 0.5, noise="white", noise_snr=10.0),
+        probe("gpt", 0.5, seed=0, split="validation"),
+    ]
     for job in range(3):
         (tmp_path / str(job)).mkdir()
         figures = frame((*whole.rows(), *more)).to_dict("records")
