@@ -419,17 +419,16 @@ def overlap_notices(
     *,
     owner: Path,
     readers: str = "its tokenizer and language model",
-    noun: str = "test clips",
     unlabelled: Iterable[Clip] = (),
 ) -> tuple[str, ...]:
     """Return what the manifest of a run in the folder ``owner`` means for other recordings, a sentence each.
 
-    ``readers`` names, in the plural, the models of the run that are used, and ``noun`` the test clips of ``tested``.
-    ``unlabelled`` are the clips that the run was pre-trained on beside its corpus.
+    ``readers`` names, in the plural, the models of the run that are used. ``unlabelled`` are the clips that the run was
+    pre-trained on beside its corpus.
     """
     test, heard = tested.of("test"), "the models that it pre-trained have heard them"
     return tuple(
-        f"{shared} of {len(test)} {noun} are among {those}: {so}"
+        f"{shared} of {len(test)} test clips are among {those}: {so}"
         for clips, those, so in (
             (trained.of("train"), f"those that {owner} was trained on", f"{readers} have heard them"),
             (trained.of("validation"), f"the validation clips of {owner}", "it chose weights by them"),
@@ -441,16 +440,11 @@ def overlap_notices(
 
 def trained_on(clips: Collection[Clip], trained: Iterable[Clip]) -> int:
     """Count the clips that share sound with a training clip of a run, wherever their recordings lie."""
-    return sum(share_sound(clips, trained))
-
-
-def share_sound(clips: Iterable[Clip], trained: Iterable[Clip]) -> list[bool]:
-    """Return for each clip whether it shares sound with one of others, wherever their recordings lie."""
     known: dict[str, list[Part]] = {}
     for clip in trained:
         for each in clip.hashes:
             known.setdefault(each, []).append(clip.part)
-    return [any(clip.part.overlaps(part) for each in clip.hashes for part in known.get(each, ())) for clip in clips]
+    return sum(any(clip.part.overlaps(part) for each in clip.hashes for part in known.get(each, ())) for clip in clips)
 
 
 def groups_in_names(clips: Collection[manifest.Clip], pattern: str | None) -> list[str | None]:

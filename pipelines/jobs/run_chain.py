@@ -16,7 +16,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
 
@@ -319,8 +318,7 @@ def write_probe(folder: Path, artifacts: Mapping[str, CachedArtifact], manifest:
             for name, artifact in probed.items()
         ]
         found.sort(key=lambda each: (-each.validation, each.folder is None))
-        seconds = float(np.median([clip.seconds for clip in manifest.of("train")]))
-        KeptProbes(methods=tuple(found), seconds=seconds).write(Path(saved))
+        KeptProbes(methods=tuple(found)).write(Path(saved))
         replace_folder(place, Path(saved))
 
 

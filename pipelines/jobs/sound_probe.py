@@ -79,22 +79,19 @@ class KeptMethod:
 
 @dataclass(frozen=True, kw_only=True)
 class KeptProbes:
-    """The probes that a run keeps, and what they were trained on."""
+    """The probes that a run keeps."""
 
     methods: tuple[KeptMethod, ...]  # the best of validation first
-    seconds: float  # median of the training clips
 
     def write(self, folder: Path) -> None:
-        methods = [asdict(each) for each in self.methods]
-        write_json(folder / LIST, {"methods": methods, "seconds": self.seconds})
+        write_json(folder / LIST, {"methods": [asdict(each) for each in self.methods]})
 
     @classmethod
     def of_run(cls, run: Path) -> "KeptProbes":
         """Read the list of a run; refuse a run that keeps no probes."""
         try:
             found = json.loads((run / PROBE.part / LIST).read_text())
-            methods = tuple(KeptMethod(**each) for each in found["methods"])
-            return cls(methods=methods, seconds=float(found["seconds"]))
+            return cls(methods=tuple(KeptMethod(**each) for each in found["methods"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             rule = "it keeps no probes that predict: name a fine-tuned model, or a run with a probe and one fold"
             raise InputError(option="model", value=run, rule=rule) from error

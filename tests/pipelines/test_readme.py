@@ -35,7 +35,6 @@ TUTORIALS = (
         "your_folder",
         "long_recordings",
         "annotations",
-        "field_recordings",
         "vocoder",
         "own_features",
         "codebook_sizes",

@@ -5,9 +5,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, islice
 from pathlib import Path
-from textwrap import indent
 from typing import Any
 
 import numpy as np
@@ -25,7 +23,6 @@ IntArray = npt.NDArray[np.int32]  # of codes
 IndexArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 ALLOCATED_AT_ONCE = 1 << 24  # bytes
-TABLE_ROWS_AT_ONCE = 1 << 14  # of a table that are in memory
 
 
 def allocate(file: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> None:
@@ -56,28 +53,16 @@ def fill(place: Array, pieces: Iterable[Array]) -> None:
         start += len(piece)
 
 
-def write_table(path: Path, rows: Iterable[Mapping[str, object]], *, columns: Sequence[str] = ()) -> None:
-    """Write rows of the same columns, whole or not at all: JSON (``.json``), Parquet (``.parquet``), or tabs.
-
-    Rows may be made while they are written. ``columns`` are those of a table that may have no row.
-    """
-    rest = iter(rows)
-    first = [*islice(rest, TABLE_ROWS_AT_ONCE)]
+def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write rows of the same columns, whole or not at all: JSON (``.json``), Parquet (``.parquet``), or tabs."""
     with aside(path) as beside:
-        if path.suffix.lower() == ".parquet":
-            table = pa.Table.from_pylist([*map(dict, first)]) if first else pa.table({name: [] for name in columns})
-            with pq.ParquetWriter(beside, table.schema) as writer:
-                writer.write_table(table)
-                for some in iter(lambda: [*map(dict, islice(rest, TABLE_ROWS_AT_ONCE))], []):
-                    writer.write_table(pa.Table.from_pylist(some, schema=table.schema))
-            return
-        with beside.open("w", encoding="utf-8", newline="") as file:
-            if path.suffix.lower() == ".json":
-                texts = (indent(json.dumps(dict(row), indent=1), " ") for row in chain(first, rest))
-                file.writelines(("," if number else "[") + f"\n{text}" for number, text in enumerate(texts))
-                file.write("\n]\n" if first else "[]\n")
-            else:
-                named = [*(first[0] if first else columns)]
-                lines = csv.writer(file, delimiter="\t", lineterminator="\n")  # quotes cells with quotation marks
-                lines.writerow(named)
-                lines.writerows([str(row[name]) for name in named] for row in chain(first, rest))
+        match path.suffix.lower():
+            case ".parquet":
+                pq.write_table(pa.Table.from_pylist([*map(dict, rows)]), beside)
+            case ".json":
+                beside.write_text(json.dumps([*map(dict, rows)], indent=1) + "\n", encoding="utf-8")
+            case _:
+                with beside.open("w", encoding="utf-8", newline="") as file:
+                    lines = csv.writer(file, delimiter="\t", lineterminator="\n")  # quotes cells with quotation marks
+                    lines.writerow(rows[0])
+                    lines.writerows([str(cell) for cell in row.values()] for row in rows)

@@ -20,7 +20,7 @@ from lm.backbones.backbone import Backbone, BackboneNetwork, BackboneSource, Fro
 from lm.backbones.clips import StoredClips
 from lm.finetuned import FineTunedModel, create_task, freeze, read_states
 from lm.finetuning import FrozenLayers
-from lm.heads import ClassificationTask, NamedEstimate, PooledTask, PredictionRow, Task
+from lm.heads import NamedEstimate, PooledTask, Task
 from lm.probing.probe_options import ProbeConfig
 from lm.probing.vectors import POOLINGS, VECTORS, Frames, VectorConfig, pool
 from pipelines.backbones.network_options import RANDOM
@@ -37,7 +37,6 @@ from pipelines.jobs.clips_of_run import (
     unlabelled_of_run,
 )
 from pipelines.jobs.run_chain import provenance, tracked_run
-from pipelines.pages.page_of_places import Answer, AudioBudget, write_predictions_page
 from pipelines.plugins.finetune import FinetuneConfig
 from pipelines.settings.run_settings import choose_workers
 from pipelines.stages.stored_arrays import VALUES, read_clips, write_clips
@@ -51,7 +50,6 @@ from pipelines.store.tracking import Tracking
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import Channel
 from wordless.audio.reading import read_blocks, resampled_length
-from wordless.audio.recordings.annotation_formats import Event
 from wordless.audio.recordings.manifest import (
     ACCOUNT,
     SPLITS,
@@ -182,7 +180,7 @@ def finetune_backbone(settings: FinetuneConfig, config: dict[str, object]) -> No
                         path: each.reason for each in set_aside if (path := each.path.partition("#t=")[0]) not in kept
                     }
                     write_account(corpus.account.but_for(lost), folder / ACCOUNT)
-                write_manifest(clips, folder / MANIFEST)  # wordless predict says which recordings it was trained on
+                write_manifest(clips, folder / MANIFEST)
                 _write_results(session, tuning, results, corpus=corpus, notices=notices, config=config)
 
 
@@ -432,7 +430,7 @@ def _pooled_layers(
 
 
 BASELINE = "the same answer for every clip"
-_FIGURES, _PREDICTIONS, _PAGE = "figures.json", "predictions.tsv", "predictions.html"
+_FIGURES, _PREDICTIONS = "figures.json", "predictions.tsv"
 
 
 def _write_results(
@@ -474,23 +472,9 @@ def _write_results(
     model.trim_db = tuning.manifest.effective_trim_db(settings.corpus.inspection.trim_db)
     model.channel = tuning.channel
     model.save_pretrained(folder, front_end=tuning.source.folder)
-    if isinstance(tuning.task, ClassificationTask) and not tuning.task.multi_label:
-        write_mistakes(folder / _PAGE, tuning, predicted)  # it reads recordings, which may fail
     named = {f"{row['of']}/{each['name']}": each["value"] for row in table for each in row["figures"]}
     known = {name: value for name, value in named.items() if value is not None}
     if session.tracking is not None:
         session.tracking.conclude(known, [folder / name for name in (_FIGURES, TABLE, _PREDICTIONS)], pictures={})
     print_table(head, cells)
     session.terminal.say(f"model     {folder}; the figures are in {_FIGURES} and {TABLE}")
-
-
-def write_mistakes(page: Path, tuning: Finetuning, predicted: Sequence[PredictionRow]) -> None:
-    """Write the page with the confusions of the test clips and the worst mistakes."""
-    answers, root = list[Answer](), tuning.manifest.root
-    for clip, row in zip(tuning.manifest.of("test"), predicted, strict=True):
-        start = clip.start / clip.sample_rate
-        part = Event(path=str(root / clip.path), start=start, end=start + clip.seconds, label=clip.label or "", score=1)
-        answers.append(Answer(part=part, found=replace(part, label=str(row["label"]), score=float(row["probability"]))))
-    budget = AudioBudget(sample_rate=tuning.source.backbone.reading.sample_rate, channel=tuning.channel)
-    about = {"model": page.parent.name, "method": "", "rule": "The answers are those for the test clips."}
-    write_predictions_page(page, answers, {}, budget, about=about | {"command": command_line("finetune")})

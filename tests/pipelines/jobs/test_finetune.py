@@ -43,10 +43,6 @@ def test_every_opponent_has_its_figures(classifier: Finetuned) -> None:
     rows = rows_of(classifier.folder / "predictions.tsv")
     names = ["path", "truth", "label", "probability", *(f"probability of {n}" for n in ("high", "low", "middle"))]
     assert ([*rows[0]], len(rows)) == (names, 9)
-    right = sum(row["truth"] == row["label"] for row in rows)
-    page = (classifier.folder / "predictions.html").read_text()
-    assert f"{right} of 9 answers are right" in page
-    assert page.count("<audio") == 9 - right
 
 
 def test_the_same_bytes_come_out_again(classifier: Finetuned, tmp_path: Path) -> None:

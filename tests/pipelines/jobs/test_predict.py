@@ -3,13 +3,11 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas
 import pyarrow.parquet as pq
 import pytest
 import soundfile
@@ -20,13 +18,11 @@ from pipelines.store.store import SYNTHESISED
 from tests.calling import publish
 from tests.hub import serving, use_hub
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.jobs.conftest import PITCHES, Calling, Finetuned, rows_of, write_tone
+from tests.pipelines.jobs.conftest import Calling, Finetuned, rows_of, write_tone
 from tests.pipelines.tiny import AUDIO
 from tests.rejected import read_rejected
 from wordless.audio.levels import trim_ends
 from wordless.audio.reading import read
-from wordless.audio.recordings.annotations import recordings_at
-from wordless.audio.recordings.corpus_config import AnnotationOptions
 from wordless.base.messages import InputError
 
 Rows = list[dict[str, Any]]
@@ -224,225 +220,10 @@ def test_a_run_without_probes_and_a_method_of_a_fine_tuned_model_are_refused(
         predicted(classifier.folder, recordings, "x", method="gpt")
 
 
-# Windows of long recordings
-
-TONES = [(1.0, 1.5, "low"), (2.5, 3.0, "high"), (4.0, 4.6, "low")]  # seconds
-ROWS = "".join(f"{start}\t{end}\t{label}\n" for start, end, label in TONES)
-EVENTS = {"window": 0.4, "hop": 0.1, "threshold": 0.37}
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Path:
-    """A folder with a recording of 6 s: three tones in noise."""
-    (root := tmp_path / "site").mkdir()
-    rate = AUDIO.sample_rate
-    sound = np.random.default_rng(7).normal(0, 0.02, 6 * rate)
-    for start, end, label in TONES:
-        time = np.arange(round((end - start) * rate)) / rate
-        sound[round(start * rate) : round(start * rate) + len(time)] += 0.3 * np.sin(2 * np.pi * PITCHES[label] * time)
-    soundfile.write(root / "site.wav", sound.astype(np.float32), rate, subtype="FLOAT")
-    return root
-
-
-def test_windows_have_the_answers_of_the_same_sound_in_a_file(
-    predicted: Predicted, tone_run: Path, site: Path, tmp_path: Path
-) -> None:
-    rows = predicted(tone_run, site, "rows", window=0.5, hop=0.3, method="log_mel")
-    starts = [row["start"] for row in rows]
-    assert starts == pytest.approx([*np.arange(0, 5.5, 0.3).round(3), 5.5])
-    (cut := tmp_path / "cut").mkdir()
-    sound, rate = soundfile.read(site / "site.wav", dtype="float32")
-    for number, start in enumerate(starts):
-        first = round(start * rate)
-        soundfile.write(cut / f"{number:02}.wav", sound[first : first + rate // 2], rate, subtype="FLOAT")
-    alone = predicted(tone_run, cut, "alone", method="log_mel")
-    for name in ("label", "probability", "probability of high"):
-        assert [row[name] for row in rows] == pytest.approx([row[name] for row in alone], abs=1e-4)
-
-
-@pytest.mark.parametrize("finetuned", [False, True])
-def test_the_events_of_an_unheard_site_are_judged_and_shown(
-    finetuned: bool,
-    predicted: Predicted,
-    tone_run: Path,
-    classifier: Finetuned,
-    site: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    (site / "site.txt").write_text(ROWS)
-    model, about = (classifier.folder, {**EVENTS, "threshold": 0.34}) if finetuned else (tone_run, EVENTS)
-    events = predicted(model, site, "events", **about)
-    told = capsys.readouterr()
-    *_, mean = told.out.splitlines()
-    assert re.fullmatch(rf"3\t{len(events)}\t.*\tall classes", mean)
-    assert "tolerance 0.25 s" in told.out
-    page = site.with_name("events.html").read_text()
-    assert "Worst mistakes" in page
-    assert page.count("Events over time") == page.count("Events of site.wav over time: ") == 1
-    if not finetuned:  # which has hardly been trained
-        found = [row for row in events if row["label"] == "high"]
-        assert any(abs(row["start"] - 2.5) < 0.3 and abs(row["end"] - 3.0) < 0.3 for row in found)
-
-
-def annotated_copies(site: Path, tones: Path, names: Sequence[str]) -> None:
-    """Put recordings of another corpus into a site, as FLAC, with an annotation of a part of each."""
-    for name in names:
-        sound, rate = soundfile.read(tones / name, dtype="float32")
-        soundfile.write(site / f"{Path(name).stem}.wav", sound, rate, subtype="FLOAT")
-        (site / f"{Path(name).stem}.txt").write_text(f"0.05\t{len(sound) / rate:.3f}\t{name.partition('_')[0]}\n")
-
-
-def tables_of(told: str) -> dict[str, list[str]]:
-    """The rows of each table of figures by its title; "" has no title."""
-    lines = told.splitlines()
-    heads = [number for number, line in enumerate(lines) if line.startswith("annotated\t")]
-    ends = [next(n for n in range(head, len(lines)) if lines[n].endswith("all classes")) + 1 for head in heads]
-    titles = [lines[head - 1] if head and "\t" not in lines[head - 1] else "" for head in heads]
-    return {title: lines[head:end] for title, head, end in zip(titles, heads, ends, strict=True)}
-
-
-@pytest.mark.parametrize("finetuned", [False, True])
-def test_figures_of_recordings_that_the_model_has_not_seen_come_first(
-    finetuned: bool,
-    predicted: Predicted,
-    tone_run: Path,
-    classifier: Finetuned,
-    tones: Path,
-    site: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    model = classifier.folder if finetuned else tone_run
-    (site / "site.txt").write_text(ROWS)
-    predicted(model, site, "alone", **EVENTS)
-    ((title, alone),) = tables_of(capsys.readouterr().out).items()
-    assert title == ""
-    annotated_copies(site, tones, ("low_7.wav", "high_6.wav", "middle_1.wav", "low_3.wav"))  # 3: of the test clips
-    predicted(model, site, "events", **EVENTS)
-    told = capsys.readouterr()
-    assert re.search(r"2 of 5 judged recordings are among those that .* was trained on", told.err)
-    assert re.search(r"1 of 5 judged recordings are among the validation clips of", told.err)
-    first, second = tables_of(told.out).items()
-    assert (first[0], second[0]) == ("2 recordings new to the model", "All recordings, 3 of 5 known to the model")
-    (site / "low_3.wav").unlink()
-    (site / "low_3.txt").unlink()
-    page = site.with_name("events.html").read_text()
-    assert page.index(first[0]) < page.index(second[0])
-    assert "answers about recordings new to the model" in page
-    assert "2 of 5 judged recordings" in page
-    predicted(model, site, "fewer", **EVENTS)
-    first, second = tables_of(capsys.readouterr().out).items()
-    assert first == ("1 recording new to the model", alone)
-    assert [row.split("\t")[0] for row in (first[1][-1], second[1][-1])] == ["3", "6"]
-
-
-@pytest.mark.parametrize("windows", [{}, EVENTS])
-def test_figures_of_training_recordings_alone_are_told_to_be_none(
-    windows: dict[str, Any],
-    predicted: Predicted,
-    tone_run: Path,
-    tones: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    (site := tmp_path / "seen").mkdir()
-    annotated_copies(site, tones, ("low_7.wav", "high_6.wav"))
-    predicted(tone_run, site, "events", **windows)
-    told = capsys.readouterr()
-    noun = "recordings" if windows else "parts"
-    assert f"none of the judged {noun} is new to the model" in told.err
-    assert f"none of the judged {noun} is new to the model" in (tmp_path / "events.html").read_text()
-    if windows:
-        assert [*tables_of(told.out)] == ["All recordings, 2 of 2 known to the model"]
-
-
-def test_recordings_whose_annotations_name_no_part_are_predicted_and_count_false_alarms(
-    predicted: Predicted, tone_run: Path, site: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    head = "Begin Time (s)\tEnd Time (s)\tAnnotation\n"
-    (site / "site.selections.txt").write_text(head + ROWS)
-    alone = predicted(tone_run, site, "alone", **EVENTS)
-    shutil.copyfile(site / "site.wav", site / "other.wav")
-    (site / "other.selections.txt").write_text(head)
-    capsys.readouterr()
-    events = predicted(tone_run, site, "events", **EVENTS)
-    *_, mean = capsys.readouterr().out.splitlines()
-    assert {Path(row["path"]).name for row in events} == {"site.wav", "other.wav"}
-    assert re.fullmatch(rf"3\t{2 * len(alone)}\t.*\tall classes", mean)
-
-
-@pytest.mark.parametrize(
-    ("suffix", "read"),
-    [("tsv", partial(pandas.read_csv, sep="\t")), ("json", pandas.read_json), ("parquet", pandas.read_parquet)],
-)
-def test_a_table_without_events_has_columns(
-    suffix: str, read: Callable[[Path], pandas.DataFrame], call: Calling, tone_run: Path, site: Path
-) -> None:
-    table = read(call("predict", f"events.{suffix}", model=tone_run, input=site, **{**EVENTS, "threshold": 1.0}))
-    assert len(table) == 0
-    assert suffix == "json" or [*table] == ["path", "start", "end", "label", "score"]
-
-
-@pytest.mark.parametrize("suffix", [".selections.txt", ".txt", ".TextGrid"])
-def test_events_are_written_for_other_programs_and_read_again(
-    suffix: str, predicted: Predicted, call: Calling, tone_run: Path, site: Path
-) -> None:
-    events = predicted(tone_run, site, "events", **EVENTS)
-    shutil.move(call("predict", f"site{suffix}", model=tone_run, input=site, **EVENTS), site)
-    found = [(*clip.span, clip.label) for clip in recordings_at(site, AnnotationOptions()).clips if clip.span]
-    assert found == [
-        (*(pytest.approx(row[name], abs=1e-3) for name in ("start", "end")), row["label"]) for row in events
-    ]
-
-
-def test_a_long_recording_without_windows_and_labels_that_were_not_learned_are_told(
-    predicted: Predicted, tone_run: Path, site: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert len(predicted(tone_run, site, "one")) == 1
-    assert re.search(r"site\.wav: 10 times as long .*\bwindow=0\.\d", capsys.readouterr().err)
-    (site / "site.txt").write_text("1\t1.5\tlow\n3\t4\tnightingale\n")
-    predicted(tone_run, site, "events", **EVENTS)
-    told = capsys.readouterr()
-    assert "nightingale" in told.err
-    assert "nightingale" not in told.out
-
-
-@pytest.mark.parametrize(
-    ("others", "told"),
-    [
-        ({"hop": 0.1}, r"^hop is 0\.1\b.*window="),
-        ({"threshold": 0.5}, r"^threshold is 0\.5\b.*window="),
-        ({"window": 0.5, "hop": 1.0}, r"^hop is 1\b.*\b0\.5 s"),
-        ({"window": 0.001}, r"^window is 0\.001\b.*\b0\.0\d+ s"),
-        ({"window": 0.5, "output": "x.selections.txt"}, r"^threshold\b.*threshold=0\.8"),
-        ({"output": "x.wav"}, r"^output\b.*\.selections\.txt\b"),
-    ],
-)
-def test_windows_that_cannot_be_are_refused(others: dict[str, Any], told: str, call: Calling, tone_run: Path) -> None:
-    with pytest.raises(InputError, match=told):
-        call("predict", "x.tsv", model=tone_run, **others)
-
-
-@pytest.mark.parametrize("windows", [{}, EVENTS])
-def test_outputs_that_cannot_be_are_refused_before_any_work(
-    windows: dict[str, Any], call: Calling, tone_run: Path, site: Path, tmp_path: Path
-) -> None:
-    (site / "site.txt").write_text(ROWS)
-    shutil.copy(site / "site.wav", site / "other.wav")
-    shutil.copy(site / "site.txt", site / "broken.wav")  # which would be set aside
-    (place := tmp_path / "place").mkdir()
-    (place / "events.html").write_text("the page of another table")
-    for name, told in (("events.tsv", r"events\.html exists"), ("x.txt", "3.*format=audacity"), ("x.TextGrid", "3")):
+def test_outputs_that_cannot_be_are_refused_before_any_work(call: Calling, tone_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "table.tsv").write_text("another table")
+    for name, told in (("table.tsv", r"table\.tsv exists"), ("x.wav", r"^output\b.*\.tsv\b")):
         with pytest.raises(InputError, match=told):
-            call("predict", f"place/{name}", model=tone_run, input=site, **windows)
-    assert [path.name for path in place.iterdir()] == ["events.html"]
-    assert (place / "events.html").read_text() == "the page of another table"
-
-
-def test_a_window_that_is_longer_than_a_recording_and_a_table_that_is_none_are_told_in_a_line(
-    predicted: Predicted, tone_run: Path, site: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert len(predicted(tone_run, site, "long", window=7)) == 1
-    assert re.search(r"site\.wav: shorter than window=7: one window$", capsys.readouterr().err, re.MULTILINE)
-    (site / "site.selections.txt").write_text("Selection\tBegin Time (s)\tEnd Time (s)\tSpecies\n1\tsoon\tlater\tlow\n")
-    with pytest.raises(InputError, match=r"site\.selections\.txt:2: start is 'soon'.*annotations=none$"):
-        predicted(tone_run, site, "bad", **EVENTS)
+            call("predict", name, model=tone_run)
+    assert [path.name for path in tmp_path.iterdir()] == ["table.tsv"]
+    assert (tmp_path / "table.tsv").read_text() == "another table"
