@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import ClassVar, Literal, overload
 
@@ -528,42 +527,32 @@ class LanguageModel(nn.Module):
 
     @torch.no_grad()
     @exact
-    def log_probabilities(self, codes: Codes, *, past: int | None = None) -> FloatArray:
+    def log_probabilities(self, codes: Codes) -> FloatArray:
         """Compute the log-probability of each code, given the codes before it: ``(time, streams)``.
 
-        `generate` draws from this distribution with the default sampling options. With ``past``, a time step is
-        predicted from fewer steps before it than these, and from half of them or more, as in windows of a long
-        recording.
+        `generate` draws from this distribution with the default sampling options.
         """
         require_evaluation(self.gpt)
-        inputs, own, capacity = self.reader(codes), self.own(codes).values, self.gpt.capacity
-        alike: Iterable[Iterable[Window]]
-        if past is None:
-            alike = ([window] for window in windows(len(own), capacity))
-        else:
-            read = windows(len(own), min(past, capacity))
-            alike = (some for _, some in groupby(read, key=lambda window: window.stop - window.start))
+        inputs, own = self.reader(codes), self.own(codes).values
         found: FloatArray = np.zeros(own.shape, np.float32)
-        for some in map(list, alike):
-            logits = self.gpt(_padded([inputs(window) for window in some])[:, :-1]).float().log_softmax(-1)
-            values = np.stack([own[window.start : window.stop].reshape(-1) for window in some])
-            wanted = torch.from_numpy(values.astype(np.int64)).to(logits.device)[..., None]
-            chosen = logits.gather(2, wanted).cpu().numpy().reshape(len(some), -1, self.predicted.streams)
-            for window, each in zip(some, chosen, strict=True):
-                found[window.counted : window.stop] = each[window.counted - window.start :]
+        for window in windows(len(own), self.gpt.capacity):
+            (logits,) = self.gpt(inputs(window)[None, :-1]).float().log_softmax(-1)  # (codes, codebook)
+            values = torch.from_numpy(own[window.start : window.stop].reshape(-1).astype(np.int64))
+            chosen = logits.gather(1, values.to(logits.device)[:, None]).cpu().numpy()
+            steps = chosen.reshape(-1, self.predicted.streams)
+            found[window.counted : window.stop] = steps[window.counted - window.start :]
         return found
 
     @torch.no_grad()
     @exact
-    def log_probabilities_batch(
-        self, clips: Sequence[Codes], *, past: int | None = None, batch_tokens: int = 2048
-    ) -> list[FloatArray]:
+    def log_probabilities_batch(self, clips: Sequence[Codes], *, batch_tokens: int = 2048) -> list[FloatArray]:
         """Compute `log_probabilities` of each clip, in batches of windows of similar length; last bits may differ."""
         require_evaluation(self.gpt)
         inputs, own = [self.reader(codes) for codes in clips], [self.own(codes).values for codes in clips]
-        capacity = self.gpt.capacity if past is None else min(past, self.gpt.capacity)
         found: list[FloatArray] = [np.zeros(values.shape, np.float32) for values in own]
-        passages = [(row, window) for row, values in enumerate(own) for window in windows(len(values), capacity)]
+        passages = [
+            (row, window) for row, values in enumerate(own) for window in windows(len(values), self.gpt.capacity)
+        ]
         passages.sort(key=lambda passage: passage[1].start - passage[1].stop)  # the long ones first
         while passages:
             longest = passages[0][1]

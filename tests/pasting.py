@@ -55,7 +55,7 @@ esac
 case " $* " in
   *" experiment=spoken_sentences "*)
     mapfile -t more < <(printf '%s\n' "${{more[@]}}" | grep -vE '^embedded[.](words|repetitions)')
-    more+=(embedded.sentences=6 zerospeech.voices=2 zerospeech.sentences=4 zerospeech.consistency=2) ;;
+    more+=(embedded.sentences=6 zerospeech.voices=2 zerospeech.sentences=4) ;;
 esac
 case " $* " in *" {folds[1]}"*) more+=({folds[0]}) ;; esac
 case " $* " in *" {sizes[1]} "*) more+=({sizes[0]}) ;; esac

@@ -21,7 +21,6 @@ TABLE = HERE / "hours.tsv"
 PANELS = {
     "bits_per_second": ("bits a second, validation (less is better)", 1, ("",)),
     "word_order": ("right order of words is more probable, %", 100, ("gpt", "random_gpt", "bigram")),
-    "word_order_probe": ("linear probe names the right order, %", 100, ("gpt", "random_gpt", "bag_of_codes")),
 }
 # colours of Okabe and Ito (2008)
 LOOKS = {
@@ -29,7 +28,6 @@ LOOKS = {
     "gpt": ("#009E73", "o", "GPT"),
     "random_gpt": ("#999999", "x", "untrained GPT"),
     "bigram": ("#CC79A7", "v", "frequencies of pairs of codes"),
-    "bag_of_codes": ("#CC79A7", "s", "bag of codes"),
 }
 
 
@@ -56,7 +54,7 @@ def main() -> None:
     if sys.argv[1:]:
         read_runs(Path(sys.argv[1]))
     table = pd.read_csv(TABLE, sep="\t").fillna({"of": ""})
-    figure, axes = plt.subplots(1, len(PANELS), figsize=(13, 4.2), layout="constrained")
+    figure, axes = plt.subplots(1, len(PANELS), figsize=(9, 4.2), layout="constrained")
     for axis, (name, (title, factor, drawn)) in zip(axes, PANELS.items(), strict=True):
         for of in drawn:
             own, (colour, marker, label) = table[table.figure.eq(name) & table.of.eq(of)], LOOKS[of]

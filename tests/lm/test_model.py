@@ -104,23 +104,11 @@ def test_a_prompt_is_read_to_its_last_whole_step(any_model: LanguageModel) -> No
     np.testing.assert_array_equal(continued, any_model.generate(cut.crop(0, 5), seconds=0.3, seed=1).values)
 
 
-def test_a_model_that_sees_a_short_past_is_asked_for_each_step_after_it(model: LanguageModel) -> None:
-    codes = random_codes(23, streams=model.format.streams, seed=1)
-    np.testing.assert_allclose(model.log_probabilities(codes, past=64), model.log_probabilities(codes), atol=1e-5)
-    found = model.log_probabilities(codes, past=6)
-    for step in range(23):
-        seen = codes.values[window_start(step, 6) : step + 1]
-        samples = len(seen) * codes.format.samples_per_code
-        last = model.log_probabilities(Codes(values=seen, num_samples=samples, format=codes.format))[-1]
-        np.testing.assert_allclose(found[step], last, atol=1e-5)
-
-
-@pytest.mark.parametrize("past", [None, 6])
-def test_clips_are_scored_together_as_one_by_one(model: LanguageModel, past: int | None) -> None:
+def test_clips_are_scored_together_as_one_by_one(model: LanguageModel) -> None:
     clips = [_prompt(model, steps, seed=steps) for steps in (3, 50, 10, 1, 11, 40)]
-    found = model.log_probabilities_batch(clips, past=past, batch_tokens=60)
+    found = model.log_probabilities_batch(clips, batch_tokens=60)
     for codes, each in zip(clips, found, strict=True):
-        np.testing.assert_allclose(each, model.log_probabilities(codes, past=past), atol=1e-5)
+        np.testing.assert_allclose(each, model.log_probabilities(codes), atol=1e-5)
 
 
 def test_perplexity_is_that_of_the_log_probabilities(model: LanguageModel) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pipelines.plugins.plugin import Plugin
-from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig, order_pairs
+from wordless.audio.recordings.embedded import VOICES, EmbeddedConfig
 from wordless.base.messages import InputError, require
 from wordless.base.options import Options, option
 
@@ -28,12 +28,6 @@ class ZerospeechConfig(Options):
         least=1,
         most=500,
     )
-    consistency: int = option(
-        0,
-        "such as 10: texts whose wrong sounds change speaker, gender, pitch or background midway; 0: none",
-        least=0,
-        most=100,
-    )
     seed: ClassVar[int] = 0  # of the speeds and pitches
 
     def require_unheard(self, embedded: EmbeddedConfig) -> None:
@@ -45,16 +39,6 @@ class ZerospeechConfig(Options):
         needed = f"zerospeech needs {self.voices} voices that are not trained on"
         rule = f"{needed}: choose {left} or fewer, or a smaller zerospeech.voices"
         require(embedded.voices <= left, "embedded.voices", embedded.voices, rule)
-
-    def texts(self, embedded: EmbeddedConfig) -> list[tuple[str, str]]:
-        """List the texts of the tests of consistency in two parts: held-out sentences, or two words."""
-        if embedded.sentences:
-            sentences = [sentence.removesuffix(".") for sentence, _ in order_pairs(self.consistency)]
-            halves = (text.split() for text in sentences)
-            return [(" ".join(words[:3]), " ".join(words[3:])) for words in halves]
-        words = WORDS[: embedded.words]
-        numbers = [number % len(words) for number in range(self.consistency)]
-        return [(words[number], words[(number + 1) % len(words)]) for number in numbers]
 
 
 def _joins(values: Mapping[str, Any]) -> str | None:
@@ -75,19 +59,10 @@ PLUGIN = Plugin(
     explanation="does the GPT tell words from pseudo-words; runs on the built-in sentences have the stage by default",
     needs=("codes", "lm"),
     voices="voices",
-    costs={"pair_codes": 8.0, "spoken_pairs": 42.0, "probed_pairs": 22.0},  # of the built-in sentences: docs/log.md
+    costs={"pair_codes": 8.0, "spoken_pairs": 42.0},  # of the built-in sentences: docs/log.md
     joins=_joins,
     page="zerospeech/language_tests.html.jinja",
     link="Words and sentences",
     sentences="zerospeech/zerospeech_sentences.jinja",
-    measures={
-        f"consistency_{change}": ("ratio", f"right answers, other {change}")
-        for change in ("speaker", "gender", "pitch", "background")
-    },
-    names={
-        "word_bigram": "frequencies of pairs of words",
-        "gpt_past_0.2": "GPT that sees 0.2 s",
-        "gpt_past_0.4": "GPT that sees 0.4 s",
-        "gpt_past_0.8": "GPT that sees 0.8 s",
-    },
+    names={"word_bigram": "frequencies of pairs of words"},
 )

@@ -7,7 +7,6 @@ from itertools import product
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from lm.probing import intervals as intervals
 from pipelines.plugins.zerospeech import ZerospeechConfig
 from wordless.audio.recordings.embedded import (
     VOICES,

@@ -1,15 +1,12 @@
 """The tests of ZeroSpeech 2021 in small, on utterances of held-out eSpeak voices: what a language model of sound knows.
 
 A test of pairs compares the GPT with an untrained GPT, and with frequencies of codes and of their pairs. Word order
-also has frequencies of pairs of *words*, the ceiling, and the GPT when it sees a short past.
+also has frequencies of pairs of *words*, the ceiling.
 
 In a pair of utterances one is right: a real and a pseudo-word, two orders of words, or a noun that agrees. Both have
 the same voice, speed and pitch. The words are those of the embedded corpus, spoken by its last voices, which a corpus
 with fewer voices does not have. The pairs follow ZeroSpeech 2021's tests sWUGGY (spot the word) and sBLIMP
 (acceptability): Nguyen et al. 2020, arXiv:2011.11588.
-
-A pair of `consistency_pairs` differs in the sound, as in SALMon (Maimon et al. 2024, arXiv:2409.07437): two parts of a
-text are joined, and in the wrong sound the second part has another speaker, gender, pitch or background.
 """
 
 from collections import Counter
@@ -17,66 +14,35 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
 
-from lm.code_model import layer_features
 from lm.language_tests import Scorer, Unigram, fit_bigram
 from lm.model import LanguageModel
-from lm.probing import intervals as intervals
+from lm.probing import intervals
 from lm.probing.probe_options import ProbeConfig
-from lm.probing.vectors import VECTORS, bags_of_codes
 from pipelines.chain.trial import Trial
 from pipelines.plugins.hooks import Hooks
 from pipelines.plugins.zerospeech import ZerospeechConfig
-from pipelines.plugins.zerospeech.pair_probe import (
-    PAIR_METHODS,
-    JudgedUtterance,
-    can_probe,
-    config_of_pairs,
-    pair_probe_rows,
-    probe_pairs,
-)
-from pipelines.plugins.zerospeech.sound_pairs import (
-    CHANGES,
-    JoinedSound,
-    consistency_pairs,
-    joined_changes,
-)
-from pipelines.plugins.zerospeech.utterance_pairs import (
-    SpokenPairs,
-    asked_pairs,
-)
+from pipelines.plugins.zerospeech.utterance_pairs import SpokenPairs, asked_pairs
 from pipelines.results.run_record import FoldSeed, Made, Row, Section
 from pipelines.settings.run_settings import EMBEDDED, EMBEDDED_SOURCE, RunSettings
 from pipelines.stages.listening import training_codes
 from pipelines.store.stage import StageRun, stage
 from pipelines.store.store import SYNTHESISED, CachedArtifact, write_json
-from pipelines.store.stored_features import natural
 from tokenizer.codes import Codes
 from tokenizer.parquet import CodedClip, mark_complete, read_codes, shard_path, write_shard
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.reading import read
-from wordless.audio.recordings.embedded import (
-    EmbeddedConfig,
-    Utterance,
-    speak,
-    speech_folder,
-    utterances,
-)
+from wordless.audio.recordings.embedded import EmbeddedConfig, Utterance, speak, speech_folder, utterances
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.arrays import Floats
 from wordless.base.messages import InputError
 from wordless.base.threads import one_thread
 
-S = TypeVar("S", str, JoinedSound)  # a sound, or its file
 PAIRS = "pairs.json"
 MODELS = ("gpt", "bigram", "unigram", "random_gpt")
 WORD_BIGRAM = "word_bigram"
-PASTS = {"gpt_past_0.2": 0.2, "gpt_past_0.4": 0.4, "gpt_past_0.8": 0.8}  # seconds that the GPT sees
-VOICES_OF_PASTS = 3  # that judge them: each past costs about as much as the GPT's own scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +90,7 @@ def _of_the_codes(subject: Subject) -> dict[str, object]:
 @stage("pair_codes", title="codes of pairs of utterances", keys={"subject": _of_the_codes})
 @one_thread()
 def pair_codes(run: StageRun, subject: Subject) -> None:
-    """Speak and encode the utterances of the pairs, for all tests of them."""
+    """Speak and encode the utterances of the pairs, whichever model they test."""
     asked, tokenizer = subject.pairs.utterances, subject.tokenizer(run.gang.device)
     folder = subject.speak(run, asked)
     with run.terminal.working("encoding", len(asked), "utterances") as progress:
@@ -146,102 +112,32 @@ def spoken_pairs(run: StageRun, subject: Subject, coded: CachedArtifact) -> None
     gpt, untrained = subject.gpts(run.gang.device)
     models = _models(subject, gpt, untrained)
     pairs = [(pair.item, pair.right, pair.wrong) for pair in asked.pairs]
-    voices = list(dict.fromkeys(pair.voice for pair in asked.pairs))
     scores = {name: _mean_scores(model, codes) for name, model in models.items()}
-    judged = dict.fromkeys(scores, pairs)
     if subject.embedded.sentences:
         known = [each.text for each in utterances(subject.embedded)]
         scores[WORD_BIGRAM] = word_scores(known, {each.file: each.text for each in asked.utterances})
-        judged[WORD_BIGRAM] = pairs
-        few = [row for row, pair in zip(pairs, asked.pairs, strict=True) if pair.voice in voices[:VOICES_OF_PASTS]]
-        heard = {file: codes[file] for _, right, wrong in few for file in (right, wrong)}
-        for name, seconds in PASTS.items():
-            steps = max(round(seconds * gpt.format.codes_per_second), 2)
-            scores[name] = _mean_scores(gpt, heard, past=steps)
-            judged[name] = few
     test = "spot_the_word"
     if subject.embedded.sentences:
         test = "agreement" if subject.embedded.agreement else "word_order"
-    about = {"test": test, "voices": len(voices), "example": [asked.pairs[0].item, asked.pairs[0].other]}
-    write_json(run.folder / PAIRS, {**about, "pairs": len(pairs), **_accuracies(scores, judged)})
+    accuracies = {name: item_accuracies(each, pairs) for name, each in scores.items()}
+    record = {
+        "test": test,
+        "voices": len({pair.voice for pair in asked.pairs}),
+        "example": [asked.pairs[0].item, asked.pairs[0].other],
+        "pairs": len(pairs),
+        "items": accuracies["gpt"][0],
+        "accuracies": {name: each.tolist() for name, (_, each) in accuracies.items()},
+    }
+    write_json(run.folder / PAIRS, record)
 
 
-def _mean_scores(model: Scorer, codes: Mapping[str, Codes], *, past: int | None = None) -> dict[str, float]:
+def _mean_scores(model: Scorer, codes: Mapping[str, Codes]) -> dict[str, float]:
     """Score each file by the mean log-probability of its codes; a GPT reads many files together."""
     if isinstance(model, LanguageModel):
-        found: Sequence[Floats] = model.log_probabilities_batch([*codes.values()], past=past)
+        found: Sequence[Floats] = model.log_probabilities_batch([*codes.values()])
     else:
         found = [model.log_probabilities(clip) for clip in codes.values()]
     return {file: float(each.astype(float).mean()) for file, each in zip(codes, found, strict=True)}
-
-
-PAIR_PROBE = "pair_probe.json"
-
-
-def _without_training_codes(subject: Subject) -> dict[str, object]:
-    return {name: value for name, value in subject.key.items() if name != "trained_on"}
-
-
-@stage(
-    "probed_pairs",
-    title="linear probes of pairs of utterances",
-    keys={"subject": _without_training_codes, "coded": None},
-)
-@one_thread()
-def probed_pairs(run: StageRun, subject: Subject, config: ProbeConfig, coded: CachedArtifact) -> None:
-    """Probe the GPT's states, the untrained GPT's, and bags of codes: which sentence of a pair is right?"""
-    asked, codes = subject.pairs, _read_pairs(coded)
-    judged = [(pair, file) for pair in asked.pairs for file in (pair.right, pair.wrong)]
-    utterances = [JudgedUtterance(item=pair.item, voice=pair.voice, right=file == pair.right) for pair, file in judged]
-    clips, record = [codes[file] for _, file in judged], dict[str, object]()
-    if can_probe(utterances):
-        gpts = dict(zip(("gpt", "random_gpt"), subject.gpts(run.gang.device), strict=True))
-        features = {name: layer_features(model, clips) for name, model in gpts.items()}
-        bags = [bags_of_codes(each, VECTORS.poolings) for each in clips]
-        features["bag_of_codes"] = {each: np.stack([bag[each] for bag in bags]) for each in VECTORS.poolings}
-        record = probe_pairs({name: features[name] for name in PAIR_METHODS}, utterances, config)
-    write_json(run.folder / PAIR_PROBE, record)
-
-
-CONSISTENCY = "consistency.json"
-NOISE_SNR = 10.0  # dB, of the sounds with a background
-
-
-@stage("consistency", title="consistency: pairs of sounds")
-@one_thread()
-def consistency(run: StageRun, subject: Subject) -> None:
-    """Judge language models by sounds that change within a text: the accuracy of each text, for each of `CHANGES`."""
-    config, texts = subject.config, subject.config.texts(subject.embedded)
-    voices = min(config.voices, subject.embedded.voices)
-    pairs, asked = consistency_pairs(texts, voices=voices, seed=config.seed)
-    folder = speak(asked, run.store.root / SYNTHESISED, seed=config.seed)
-    tokenizer = subject.tokenizer(run.gang.device)
-    rate, channel = tokenizer.config.audio.sample_rate, tokenizer.config.audio.channel
-    models = _models(subject, *subject.gpts(run.gang.device))
-    scores: dict[str, dict[JoinedSound, float]] = {name: {} for name in models}
-    sounds = dict.fromkeys(sound for pair in pairs for sound in (pair.right, pair.wrong))
-    with run.terminal.working("encoding", len(sounds), "utterances") as progress:
-        for sound in progress.each(sounds):
-            first, second = (read(folder / file, rate, channel=channel).samples for file in sound.files)
-            # The second part begins with a code, whatever is before it: frequencies of codes are at chance.
-            first = np.pad(first, (0, -len(first) % tokenizer.format.samples_per_code))
-            samples = joined_changes(first, second, sound.noises, snr=NOISE_SNR, seed=sound.seed)
-            codes = tokenizer.encode(samples, rate)
-            for name, model in models.items():
-                scores[name][sound] = float(model.log_probabilities(codes).astype(float).mean())
-    record: dict[str, object] = {}
-    for change in CHANGES:
-        changed = [(pair.item, pair.right, pair.wrong) for pair in pairs if pair.change == change]
-        record[change] = _accuracies(scores, dict.fromkeys(scores, changed))
-    about = {"texts": len({*texts}), "voices": len({each.voice for each in asked}), "example": [*texts[0]]}
-    write_json(run.folder / CONSISTENCY, {**about, "pairs": len(pairs), "tests": record})
-
-
-def _accuracies(
-    scores: Mapping[str, Mapping[S, float]], judged: Mapping[str, Sequence[tuple[str, S, S]]]
-) -> dict[str, object]:
-    found = {name: item_accuracies(scores[name], pairs) for name, pairs in judged.items()}
-    return {"items": found["gpt"][0], "accuracies": {name: each.tolist() for name, (_, each) in found.items()}}
 
 
 def _models(subject: Subject, gpt: LanguageModel, untrained: LanguageModel) -> Mapping[str, Scorer]:
@@ -250,80 +146,45 @@ def _models(subject: Subject, gpt: LanguageModel, untrained: LanguageModel) -> M
 
 
 def _plan(trial: Trial) -> None:
-    """Judge the GPT by pairs of utterances and, if asked for, by changes of sound."""
+    """Judge the GPT by pairs of utterances."""
     session, settings = trial.session, trial.settings
-    config = settings.of(ZerospeechConfig)
     subject = Subject(
         tokens=trial.artifacts["tokenizer"],
         trained_on=trial.trained_on,
         model=trial.artifacts["lm"],
-        config=replace(config, consistency=0),
+        config=settings.of(ZerospeechConfig),
         embedded=settings.embedded,
         seed=settings.lm.fit.seed,
     )
     coded = trial.add(pair_codes(session, subject))
     trial.add(spoken_pairs(session, subject, coded))
-    if settings.embedded.sentences:
-        trial.add(probed_pairs(session, subject, config_of_pairs(settings.probe), coded))
-    if config.consistency:
-        trial.add(consistency(session, replace(subject, config=config)))
-
-
-TESTS = (  # name in results.json, stage, file, and what the section keeps of it
-    ("pairs", "spoken_pairs", PAIRS, ("test", "pairs", "voices", "example")),
-    ("consistency", "consistency", CONSISTENCY, ("texts", "pairs", "voices", "example")),
-)
 
 
 def _rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, list[Row]]:
-    """Describe the tests of all folds and seeds, and give their figures."""
-    config = settings.probe
-    tests, figures = Section(), list[Row]()
-    for name, made_by, file, kept in TESTS:
-        artifacts = {place: each[made_by] for place, each in made.items() if made_by in each}
-        if not artifacts:
-            continue
-        judged = {place: artifact.read_json(file) for place, artifact in artifacts.items()}
-        first, seeds = next(iter(judged.values())), len({seed for _, seed in judged})
-        tests[name] = {each: first[each] for each in kept}
-        key = " ".join(artifact.key for artifact in artifacts.values())
-        row = Row(stage="zerospeech", name=name, value=np.nan, artifact=key, split="test", seeds=seeds)
-        if name == "pairs":
-            tests[name]["items"] = len(first["items"])
-            of_items = {place: each["accuracies"] for place, each in judged.items()}
-            held_out = replace(row, name=first["test"], protocol="voices held out")
-            figures += item_figures(of_items, held_out, config, gap="difference")
-        else:
-            for change in CHANGES:
-                of_items = {place: each["tests"][change]["accuracies"] for place, each in judged.items()}
-                own = replace(row, name=f"{name}_{change}")
-                figures += item_figures(of_items, own, config, gap=f"{own.name}_difference")
-    probes = {place: each["probed_pairs"] for place, each in made.items() if "probed_pairs" in each}
-    records = {place: record for place, artifact in probes.items() if (record := artifact.read_json(PAIR_PROBE))}
-    if records:
-        key, first = " ".join(artifact.key for artifact in probes.values()), next(iter(records.values()))
-        of_test, seeds = f"{tests['pairs']['test']}_probe", len({seed for _, seed in records})
-        row = Row(stage="zerospeech", name=of_test, value=np.nan, artifact=key, split="test", seeds=seeds)
-        tests["probe"] = {
-            "test": of_test,
-            "trained": max(fold["trained"] for fold in first["folds"]),
-            "tested": sum(len(fold["voices"]) for fold in first["folds"]),
-            "chosen": {name: [fold["methods"][name]["chosen"] for fold in first["folds"]] for name in PAIR_METHODS},
-        }
-        figures += pair_probe_rows(records, replace(row, protocol="voices and sentences held out"), config)
-    return tests, figures
+    """Describe the test of all folds and seeds, and give its figures."""
+    artifacts = {place: each["spoken_pairs"] for place, each in made.items() if "spoken_pairs" in each}
+    if not artifacts:
+        return {}, []
+    judged = {place: artifact.read_json(PAIRS) for place, artifact in artifacts.items()}
+    first, seeds = next(iter(judged.values())), len({seed for _, seed in judged})
+    key = " ".join(artifact.key for artifact in artifacts.values())
+    row = Row(stage="zerospeech", name=first["test"], value=np.nan, artifact=key, split="test", seeds=seeds)
+    of_items = {place: each["accuracies"] for place, each in judged.items()}
+    figures = item_figures(of_items, replace(row, protocol="voices held out"), settings.probe)
+    about = {name: first[name] for name in ("test", "pairs", "voices", "example")}
+    return {"pairs": {**about, "items": len(first["items"])}}, [*figures]
 
 
 def item_figures(
-    trainings: Mapping[FoldSeed, Mapping[str, Sequence[float]]], row: Row, config: ProbeConfig, *, gap: str
+    trainings: Mapping[FoldSeed, Mapping[str, Sequence[float]]], row: Row, config: ProbeConfig
 ) -> Iterator[Row]:
     """Give the mean of each model over trainings and items, with a bootstrap interval over items, and each training.
 
     ``trainings`` have the values of the items by model. The interval says what other items would give, not other
-    voices. The first model is compared with each other on the same resampled items; ``gap`` is the difference's name.
+    voices. The first model is compared with each other on the same resampled items.
     """
     first = next(iter(trainings.values()))
-    names = [*MODELS, *sorted(first.keys() - {*MODELS}, key=natural)]
+    names = [*MODELS, *([WORD_BIGRAM] if WORD_BIGRAM in first else [])]
     hits = np.mean([[values[name] for name in names] for values in trainings.values()], axis=0)
     outcome = intervals.Hits(hits=hits)
     measured = intervals.Measured(folds=[outcome], resamples=config.resamples, seed=config.seed)
@@ -335,7 +196,7 @@ def item_figures(
             yield replace(own, value=float(np.mean(values[name])), fold=fold, seed=seed, seeds=1)
     for number, other in enumerate(names[1:], 1):
         found = measured.difference(0, number, confidence=config.confidence)
-        pair = replace(row, name=gap, of=names[0], against=other, value=found.value, p=found.p)
+        pair = replace(row, name="difference", of=names[0], against=other, value=found.value, p=found.p)
         yield replace(pair, low=found.low, high=found.high, over="items")
 
 
@@ -355,7 +216,9 @@ def _require(settings: RunSettings) -> None:
 HOOKS = Hooks(add_tasks=_plan, rows=_rows, require=_require)
 
 
-def item_accuracies(scores: Mapping[S, float], pairs: Sequence[tuple[str, S, S]]) -> tuple[tuple[str, ...], Floats]:
+def item_accuracies(
+    scores: Mapping[str, float], pairs: Sequence[tuple[str, str, str]]
+) -> tuple[tuple[str, ...], Floats]:
     """Compute the accuracy of each item over its ``pairs`` (item, right, wrong): names and ``(items,)``.
 
     An item, such as a word, is in several pairs: in several voices, and against several pseudo-words. Its accuracy is
