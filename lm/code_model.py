@@ -17,7 +17,6 @@ from lm.gpt import (
     GPT,
     CachedGPT,
     CodeSampling,
-    Embedded,
     GPTConfig,
     continue_codes,
     create_gpt,
@@ -29,7 +28,6 @@ from lm.tokens import CodeSequences, Vocabulary, Window, loss, validation_batche
 from tokenizer.codes import (
     Codes,
     CodesFormat,
-    SoftCodes,
     join_codes,
     require_codes,
     require_same_codebook,
@@ -37,7 +35,6 @@ from tokenizer.codes import (
 )
 from wordless.base import saved_models
 from wordless.base.arrays import FloatArray, IntArray
-from wordless.base.causal_transformer import full_rows
 from wordless.base.devices import copy_to, exact, require_device
 from wordless.base.messages import InputError, OldModelError, escape_markdown, require, samples_to_generate
 from wordless.base.saved_models import holds_rates
@@ -473,6 +470,8 @@ class LanguageModel(nn.Module):
             for row, ((number, begin), end) in enumerate(zip(places, states["layer_0"][1].tolist(), strict=True)):
                 yield number, wanted[:, row, begin:end].repeat_interleave(repeated, 1)
 
+    @torch.no_grad()
+    @exact
     def states(
         self,
         recordings: Sequence[Codes],
@@ -481,36 +480,17 @@ class LanguageModel(nn.Module):
         batch_tokens: int = 8192,
         first: int = 0,
     ) -> Iterator[StatesOfBatch]:
-        """Read recordings in windows, and give their `GPT.states` for `lm.probing.vectors.pool_states`."""
-        read = [self.reader(each) for each in recordings]
-
-        def embed(batch: Sequence[tuple[int, Window]]) -> Embedded:
-            return self.gpt.embed(_padded([read[row](window) for row, window in batch]))
-
-        lengths = [len(self.own(each)) for each in recordings]
-        return self.states_of_windows(lengths, embed, of=of, batch_tokens=batch_tokens, first=first)
-
-    @torch.no_grad()
-    @exact
-    def states_of_windows(
-        self,
-        lengths: Sequence[int],
-        embed: Callable[[Sequence[tuple[int, Window]]], Embedded],
-        *,
-        of: Collection[States | Literal["embeddings"]],
-        batch_tokens: int,
-        first: int = 0,
-    ) -> Iterator[StatesOfBatch]:
-        """Give the states of recordings of so many time steps, the windows of which ``embed`` makes the GPT's inputs.
+        """Read recordings in windows, and give their `GPT.states` for `lm.probing.vectors.pool_states`.
 
         Windows of similar length share a batch of at most ``batch_tokens`` tokens (or one window). Those of a recording
         come in order; those that end before time step ``first`` are left out.
         """
         require_evaluation(self.gpt)
+        read = [self.reader(each) for each in recordings]
         passages = [
             (row, window)
-            for row, steps in enumerate(lengths)
-            for window in windows(steps, self.gpt.capacity)
+            for row, each in enumerate(recordings)
+            for window in windows(len(self.own(each)), self.gpt.capacity)
             if window.stop > first
         ]
         passages.sort(key=lambda passage: passage[1].start - passage[1].stop)  # the long ones first
@@ -521,7 +501,8 @@ class LanguageModel(nn.Module):
             batch, passages = passages[:most], passages[most:]
             ends = torch.tensor([1 + (own.stop - own.start) * per_step for _, own in batch])
             places = [(row, 1 + (own.counted - own.start) * per_step) for row, own in batch]
-            yield places, {name: (each, ends) for name, each in self.gpt.states_of(*embed(batch), of=of).items()}
+            embedded = self.gpt.embed(_padded([read[row](window) for row, window in batch]))
+            yield places, {name: (each, ends) for name, each in self.gpt.states_of(*embedded, of=of).items()}
 
     # Probabilities
 
@@ -624,7 +605,7 @@ def _padded(rows: Sequence[Tensor]) -> Tensor:
 
 def layer_features(
     model: LanguageModel,
-    clips: Sequence[Codes | SoftCodes],
+    clips: Sequence[Codes],
     *,
     of: Collection[States] = RESIDUAL,
     vectors: VectorConfig = VECTORS,
@@ -636,11 +617,7 @@ def layer_features(
     ``of`` names the states to pool: ``residual``, those between layers (``layer_1:mean``, and ``all_layers:mean`` side
     by side), and ``inner``, the inner activations. Embeddings are left out, because pooled they are a bag of codes.
     """
-    if soft := [each for each in clips if isinstance(each, SoftCodes)]:
-        read, lengths = _soft_states(model, soft, of=of, batch_tokens=batch_tokens), [len(each.codes) for each in soft]
-    else:
-        hard = [each for each in clips if not isinstance(each, SoftCodes)]
-        read, lengths = model.states(hard, of=of, batch_tokens=batch_tokens), [len(model.own(each)) for each in hard]
+    read, lengths = model.states(clips, of=of, batch_tokens=batch_tokens), [len(model.own(each)) for each in clips]
     steps = [[length] * len({*of}) * model.gpt.config.layers for length in lengths]
     total = sum(len(windows(length, model.gpt.capacity)) for length in lengths)
     told = _telling(read, total, progress)
@@ -660,35 +637,6 @@ def _telling(
     for places, states in read:
         yield places, states
         progress(done := done + len(places), total)
-
-
-def _soft_states(
-    model: LanguageModel, recordings: Sequence[SoftCodes], *, of: Collection[States], batch_tokens: int
-) -> Iterator[StatesOfBatch]:
-    """Read recordings as `LanguageModel.states` reads hard codes."""
-    for each in recordings:
-        model.require_own(each.codes)
-        if each.codes.format.rates:
-            raise InputError(f"{model.name} reads codes of several rates, which are hard: compare.readout=codes")
-
-    def embed(batch: Sequence[tuple[int, Window]]) -> Embedded:
-        shares = (recordings[row].shares(window.start, window.stop).flatten(0, 1) for row, window in batch)
-        weights = [copy_to(each, model.gpt.device) for each in shares]
-        return _embed_weighted(model.gpt, pad_sequence(weights, batch_first=True))
-
-    lengths = [len(each.codes) for each in recordings]
-    return model.states_of_windows(lengths, embed, of=of, batch_tokens=batch_tokens)
-
-
-def _embed_weighted(gpt: GPT, weights: Tensor) -> Embedded:
-    """Average the embeddings of all codes by weights ``(batch, codes, per_stream)``, after begin-of-sequence."""
-    streams, of_codes = gpt.vocabulary.streams, torch.arange(gpt.vocabulary.codes, device=gpt.device)
-    table = gpt.front_end.embed(of_codes).reshape(streams, gpt.vocabulary.per_stream, -1)  # (streams, codes, model_dim)
-    by_step = weights.reshape(len(weights), -1, *table.shape[:2])  # (batch, time, streams, codes)
-    each = torch.einsum("ntsk,skm->ntsm", by_step, table)
-    begin = gpt.embed(torch.full((len(weights), 1), gpt.vocabulary.bos, device=gpt.device))[0]
-    embedded = torch.cat([begin, each.sum(2) if gpt.by_step else each.flatten(1, 2)], dim=1)
-    return embedded, full_rows(embedded)
 
 
 _USE = """

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
 from types import MappingProxyType
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -39,9 +39,6 @@ LEAST_PITCH_LEVELS = 3
 BLOCK = 32  # codes that are decoded in one call: products of other shapes round differently
 MAX_SAMPLES_PER_CODE = 1 << 30
 MAX_SAMPLE_RATE = 1_000_000  # Hz
-# What networks and bags read of the codes of sound: the nearest code, one-hot, which is all that a file of codes holds;
-# or the similarities to all codes of the codebook, continuous numbers which only the tokenizer's bottlenecks give.
-Readout = Literal["codes", "similarities"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -481,32 +478,3 @@ def require_same_codebook(wanted: CodesFormat, given: CodesFormat, *, owner: str
                 f"{owner} has {field.name} {own}, the codes have {field.name} {other}, and both name codebook "
                 f"{wanted.codebook}: one of them was altered; encode the recordings again (wordless encode)"
             )
-
-
-def soft_assignments(bottlenecks: Tensor, centroids: Tensor, spacing: float) -> Tensor:
-    """Compute how much a bottleneck belongs to each code: ``(..., bands, bottleneck)`` -> ``(..., bands, codes)``.
-
-    It is the softmax of -|b - c|^2 / m, with m the `spacing_of` the centroids ``(codes, bottleneck)``.
-    """
-    squares = torch.cdist(bottlenecks, centroids).square()
-    return (-squares / squares.new_tensor(spacing)).softmax(-1)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class SoftCodes:
-    """The codes of a recording, and the bottlenecks between whose neighbouring codes they chose."""
-
-    codes: Codes
-    bottlenecks: Tensor  # (time, bands, bottleneck)
-    centroids: Tensor  # (codes, bottleneck)
-    spacing: float  # of `spacing_of`
-
-    def shares(self, start: int, stop: int) -> Tensor:
-        """Compute `soft_assignments` of the time steps ``[start, stop)``: ``(steps, streams, codes)``."""
-        return soft_assignments(self.bottlenecks[start:stop], self.centroids, self.spacing)
-
-
-def spacing_of(centroids: Tensor) -> float:
-    """Return the median squared distance of a centroid to its nearest neighbour."""
-    squares = torch.cdist(centroids, centroids).square().fill_diagonal_(torch.inf)
-    return float(squares.amin(-1).median().clamp(min=1e-12))

@@ -1,4 +1,4 @@
-"""What a tokenizer computes of recordings, in any process: codes, soft codes, pictures and log-mel of views."""
+"""What a tokenizer computes of recordings, in any process: codes, pictures and log-mel of views."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,21 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tokenizer.codes import Codes, CodesFormat, SoftCodes
+from tokenizer.codes import Codes, CodesFormat
 from tokenizer.parquet import CodedClip
 from tokenizer.patch_tokenizer import PATCHES_AT_ONCE
 from tokenizer.tokenizer import Tokenizer, load_tokenizer
 from wordless.audio.spectrogram import view_log_mel
 from wordless.audio.views import AS_RECORDED, View
 from wordless.audio.waveform import Waveform, skip_samples
-
-
-def soft_codes(tokenizer: Tokenizer, bottlenecks: Tensor) -> SoftCodes:
-    """Return the codes of bottlenecks ``(time, bands * bottleneck)``, and how near they are to each code."""
-    by_band = bottlenecks.reshape(len(bottlenecks), tokenizer.config.bands, -1).to(tokenizer.centroids.device)
-    values, step = tokenizer.nearest(by_band).to("cpu", torch.int32).numpy(), tokenizer.config.samples_per_code
-    codes = Codes(values=values, num_samples=len(values) * step, format=tokenizer.format.spectral)
-    return SoftCodes(codes=codes, bottlenecks=by_band, centroids=tokenizer.centroids, spacing=tokenizer.spacing)
 
 
 @torch.inference_mode()

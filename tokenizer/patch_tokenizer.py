@@ -36,7 +36,6 @@ from tokenizer.codes import (
     CodesFormat,
     require_sound,
     row_lengths,
-    spacing_of,
 )
 from tokenizer.patches import from_patches, to_patches
 from tokenizer.tokenizer_config import (
@@ -144,11 +143,6 @@ class Tokenizer(nn.Module):
     def codebook_size(self) -> int:
         """Number of different codes."""
         return self.format.codebook_size
-
-    @cached_property
-    def spacing(self) -> float:
-        """Spacing of the centroids, for soft assignments; computed once."""
-        return spacing_of(self.centroids)
 
     # Sound to codes
 

@@ -165,17 +165,14 @@ def draw_way(run: Path) -> None:
     write(drawn.getvalue(), "way")
 
 
-LINES = {  # method -> colour of Okabe and Ito (2008), marker, and dashes; similarities have those of codes, dotted
+LINES = {  # method -> colour of Okabe and Ito (2008), marker, and dashes
     "supervised": ("#000000", "*", "none"),
     "simclr": ("#D55E00", "s", "-"),
     "denoising": ("#0072B2", "D", "-"),
-    "denoising_similarities": ("#0072B2", "d", ":"),
     "denoising_patch": ("#56B4E9", "^", "-"),
     "gpt": ("#009E73", "o", "-"),
-    "gpt_similarities": ("#009E73", "h", ":"),
     "random_gpt": ("#999999", "x", "-"),
     "bag_of_codes": ("#CC79A7", "v", "-"),
-    "bag_of_similarities": ("#CC79A7", "<", ":"),
 }
 
 

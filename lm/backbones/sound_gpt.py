@@ -52,7 +52,6 @@ from lm.backbones.clips import (
 from lm.backbones.convolutional import CONVOLVED_FRAMES, LogMelBackbone
 from lm.probing.vectors import Frames
 from lm.tokens import UNCOUNTED, CodeBatch
-from tokenizer.codes import Readout, soft_assignments
 from tokenizer.kmeans import fit_codebook, nearest
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import SpectrogramConfig
@@ -92,8 +91,6 @@ _SAMPLE = 100_000  # windows that components and codes are fitted to
 _ITERATIONS = 25
 KERNEL = 3  # frames and bands that a convolution of the stem reads
 SOUND_TOKENIZER = "tokenizer"  # sub-folder of a model that reads codes
-READOUT = "readout"  # key of its config
-BEFORE_READOUTS: Readout = "similarities"  # what probes of models without this key read
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -185,16 +182,14 @@ class Stem(nn.Module):
 
 
 class CodeStem(nn.Module):
-    """Log-mel ``(batch, time, mels)`` -> what is read of the codes of its patches, ``(batch, steps, streams * codes)``.
+    """Log-mel ``(batch, time, mels)`` -> the nearest codes of its patches, one-hot ``(batch, steps, streams * codes)``.
 
-    The ``readout`` is the same in training and in probes: the nearest code of each stream, one-hot, or the similarities
-    to all codes. ``mean`` and ``std`` are those with which the log-mel is normalised. A speech model's codes, which are
+    ``mean`` and ``std`` are those with which the log-mel is normalised. A speech model's codes, which are
     made from samples, are refused.
     """
 
-    def __init__(self, tokenizer: Tokenizer, mean: Tensor, std: Tensor, *, readout: Readout = "codes") -> None:
+    def __init__(self, tokenizer: Tokenizer, mean: Tensor, std: Tensor) -> None:
         super().__init__()
-        self.readout = readout
         tokenizer = tokenizer.finest
         if not tokenizer.reads_patches:
             raise InputError("a speech model makes these codes from samples, and this network reads log-mel")
@@ -207,10 +202,7 @@ class CodeStem(nn.Module):
     @not_compiled
     def forward(self, spectrograms: Tensor) -> Tensor:
         [encoder] = self._encoder
-        if self.readout == "codes":
-            return nn.functional.one_hot(self.codes(spectrograms), len(encoder.centroids)).flatten(2).float()
-        with _exactly(spectrograms.device):
-            return soft_assignments(self._bottlenecks(spectrograms), encoder.centroids, encoder.spacing).flatten(2)
+        return nn.functional.one_hot(self.codes(spectrograms), len(encoder.centroids)).flatten(2).float()
 
     def codes(self, spectrograms: Tensor) -> Tensor:
         """Return the nearest code of each patch ``(batch, steps, streams)``."""
@@ -436,8 +428,7 @@ class SoundBackbone(LogMelBackbone):
         """Load the model of the folder, whether it was trained or has random weights."""
         tokenizer, codes = self.folder / SOUND_TOKENIZER, None
         if tokenizer.is_dir():
-            readout = json.loads((self.folder / CONFIG).read_text()).get(READOUT, BEFORE_READOUTS)
-            codes = CodeStem(Tokenizer.from_pretrained(tokenizer), *frame_statistics(self.folder), readout=readout)
+            codes = CodeStem(Tokenizer.from_pretrained(tokenizer), *frame_statistics(self.folder))
         network = create_sound_gpt(*self.sizes, seed=seed, codes=codes)
         load_part(network, self.folder, "")
         network.gives_outputs = self.outputs

@@ -53,7 +53,6 @@ from lm.probing.linear import (
 from lm.probing.probe_options import ProbeConfig
 from lm.probing.task import ProbeTask, Rows, c_grid, divisions, training_parts
 from lm.probing.vectors import RESIDUAL, VECTORS, States, VectorConfig
-from tokenizer.codes import Readout
 from wordless.audio.views import Noise
 from wordless.base.arrays import BoolArray, DoubleArray, FloatArray, IndexArray
 from wordless.base.messages import InputError
@@ -433,20 +432,10 @@ _Answer = Literal["one", "several", "value"]  # one class, several classes, or v
 
 @dataclass(frozen=True, kw_only=True)
 class VectorRecipe:
-    """How the vectors of a comparison were made: poolings and test-time augmentation, states of the GPT, and codes."""
+    """How the vectors of a comparison were made: poolings and test-time augmentation, and states of the GPT."""
 
     vectors: VectorConfig = VECTORS
     states: tuple[States, ...] = RESIDUAL
-    # of the sound to the codes that were read: `readout`, as folders of older versions have it
-    assignments: Literal["hard", "soft"] = "hard"
-
-    @classmethod
-    def reading(cls, readout: Readout, **more: Any) -> "VectorRecipe":
-        return cls(assignments="hard" if readout == "codes" else "soft", **more)
-
-    @property
-    def readout(self) -> Readout:
-        return "codes" if self.assignments == "hard" else "similarities"
 
 
 @dataclass(frozen=True, kw_only=True)

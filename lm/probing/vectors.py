@@ -36,7 +36,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
 
-from tokenizer.codes import Codes, SoftCodes
+from tokenizer.codes import Codes
 from wordless.base.arrays import Array, FloatArray, Floats, IndexArray
 from wordless.base.devices import copy_to
 from wordless.base.files import aside
@@ -48,7 +48,6 @@ Pooling = Literal["mean", "thirds", "max", "thirds_max"]
 POOLINGS: tuple[Pooling, ...] = get_args(Means)  # of the default comparison
 # vectors of features that a pooling lays side by side
 PARTS: dict[Pooling, int] = {"mean": 1, "thirds": 3, "max": 1, "thirds_max": 4}
-STEPS_AT_ONCE = 4096  # of soft codes, which take a number for each code of the codebook
 ALL_POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 # equal parts of the time whose means a pooling has; one with more vectors (`PARTS`) has the largest magnitudes, too
 MEANS: dict[Pooling, int] = {"mean": 1, "thirds": 3, "max": 0, "thirds_max": 3}
@@ -199,15 +198,8 @@ def pool_batch(frames: Tensor, lengths: Tensor, pooling: Means) -> Tensor:
     return (copy_to(weights.to(frames.dtype), frames.device) @ frames).flatten(1)
 
 
-def bags_of_codes(codes: Codes | SoftCodes, poolings: Sequence[Pooling]) -> dict[Pooling, FloatArray]:
-    """Compute each code's share of the time ``(parts * streams * codes,)``: pools of one-hot codes, or of shares."""
-    if isinstance(codes, SoftCodes):
-        steps = len(codes.codes.values)
-        pools = RunningPools({"bag": steps}, poolings)
-        for start in range(0, steps, STEPS_AT_ONCE):
-            pools.add("bag", codes.shares(start, min(start + STEPS_AT_ONCE, steps)).flatten(1).cpu().numpy())
-        pooled = pools.pooled
-        return {pooling: pooled[f"bag:{pooling}"] for pooling in poolings}
+def bags_of_codes(codes: Codes, poolings: Sequence[Pooling]) -> dict[Pooling, FloatArray]:
+    """Compute each code's share of the time ``(parts * streams * codes,)``: pools of one-hot codes."""
     # Codes are counted: one-hot codes took a number for each code of the codebook and up to 800 times as long.
     streams, size = codes.format.spectral_streams, codes.format.codebook_size
     # the place of each code among those of all streams

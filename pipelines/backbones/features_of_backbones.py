@@ -5,7 +5,7 @@ copies of clips learn from sound without labels.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from lm.backbones import convolutional
 from lm.backbones import wav2vec2 as speech
 from lm.backbones.clips import ClipViews, StoredClips, augment
 from lm.backbones.sound_gpt import (
-    READOUT,
     SOUND_TOKENIZER,
     CodedClips,
     CodePrediction,
@@ -62,7 +61,6 @@ from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.store import CachedArtifact, other_options
 from pipelines.store.stored_features import stacked_rows, write_features
 from tokenizer.augmentations import InputAugmentationConfig
-from tokenizer.codes import Readout
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clips
@@ -283,14 +281,6 @@ def speech_features(trial: Trial, method: Method) -> CachedArtifact:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReadCodes:
-    """The codes that a network reads in the place of log-mel."""
-
-    tokenizer: CachedArtifact
-    readout: Readout
-
-
 # under another name a GPT is not trained: its weights stay as they began
 _SOUND, _WINDOW, READ = "gpt_sound", "gpt_window", "gpt_read"
 
@@ -308,7 +298,7 @@ def sound_gpt(
     unlabelled: Sequence[AugmentedInputs],
     settings: SoundGPTSettings,
     *,
-    tokenizer: ReadCodes | None,
+    tokenizer: CachedArtifact | None,
     sample: CachedArtifact,
     patch_frames: int,
     patches: int,
@@ -319,15 +309,13 @@ def sound_gpt(
     The network reads log-mel, normalised by the statistics of ``sample``, or the codes that a ``tokenizer`` makes of
     it. A window has ``patches`` patches of ``patch_frames`` frames. `READ` predicts the codes of the tokenizer instead.
     """
-    coder = None if tokenizer is None else Tokenizer.from_pretrained(tokenizer.tokenizer.folder)
+    coder = None if tokenizer is None else Tokenizer.from_pretrained(tokenizer.folder)
     streams = coder.finest.format.spectral_streams if coder is not None and name == READ else 1
     sizes = {"streams": streams, "codebook_size": codebook_size, "patch_frames": patch_frames}
     train, held_out = map(corpus.of, TRAINED_ON)
     shape = SoundShape(frames=settings.longest, mels=train.width, **sizes)
     mean, std = frame_statistics(sample.folder)
-    codes = None
-    if tokenizer is not None and coder is not None:
-        codes = CodeStem(coder, mean, std, readout=tokenizer.readout)
+    codes = None if coder is None else CodeStem(coder, mean, std)
     model = create_sound_gpt(settings.model, shape, seed=settings.fit.seed, codes=codes)
     if name in (_SOUND, _WINDOW, READ):
         for source in unlabelled:
@@ -346,22 +334,20 @@ def sound_gpt(
         run.fit("gpt_sound.fit", CodePrediction(model), batches, fixed, loss, settings.fit, sound=sound)
     if run.gang.rank == 0:
         save_file({"mean": mean, "std": std}, run.folder / SAMPLE)
-        read = {} if tokenizer is None else {READOUT: tokenizer.readout}
-        write_model(run.folder, model, {_SOUND: asdict(model.config), "shape": asdict(model.shape), **read})
+        write_model(run.folder, model, {_SOUND: asdict(model.config), "shape": asdict(model.shape)})
         if coder is not None:
             coder.save_pretrained(run.folder / SOUND_TOKENIZER)
 
 
 def sound_states(trial: Trial, method: Method) -> CachedArtifact:
     own, of = trial.settings.gpt_sound, method.network
-    read = None if of.readout is None else ReadCodes(tokenizer=trial.artifacts["tokenizer"], readout=of.readout)
     trained = sound_gpt(
         trial.session.named(of.title),
         of.training_stage,
         heard(trial, own.views if of.training else InputAugmentationConfig()),
         heard_unlabelled(trial, own.views) if of.training else (),
         own,
-        tokenizer=read,
+        tokenizer=trial.artifacts["tokenizer"] if of.reads_codes else None,
         **_windows(trial),
     )
     added = trial.add(trained, of.trained_artifact)

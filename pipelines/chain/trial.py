@@ -9,12 +9,11 @@ from lm.probing.task import ProbeTask
 from pipelines.methods.method import Method
 from pipelines.settings.run_settings import PLAIN, RunSettings
 from pipelines.stages.codebooks import sample_statistics
-from pipelines.stages.features import ClipReading, CodedViews, CodesOfViews, SoftlyCodedViews
+from pipelines.stages.features import ClipReading, CodedViews
 from pipelines.stages.probing import probe_task
 from pipelines.stages.voices import CodedIn
 from pipelines.store.stage import Session
 from pipelines.store.store import CachedArtifact
-from tokenizer.codes import Readout
 from tokenizer.frame_sample import VectorSource
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.corpus import noise_recordings
@@ -45,8 +44,7 @@ class Trial:
     # coarser rate and source of clips without labels; features and probes have the name of their method.
     artifacts: dict[str, CachedArtifact] = field(default_factory=dict)
     by_rate: dict[int, CodedIn] = field(default_factory=dict)  # by the numbers of the rates, from 1, coarse to fine
-    # what methods read of codes, by `Method.plain` and `Method.readout`
-    codes_read: dict[tuple[bool, Readout | None], CodesOfViews] = field(default_factory=dict)
+    codes_read: dict[bool, CodedViews] = field(default_factory=dict)  # what methods read of codes, by `Method.plain`
 
     @classmethod
     def of(cls, session: Session, manifest: Clips, settings: RunSettings, unlabelled: Sequence[Clips] = ()) -> "Trial":
@@ -132,17 +130,13 @@ class Trial:
     def _plainly(self) -> ClipReading:
         return replace(self.reading, vectors=PLAIN.vectors)
 
-    def codes_of(self, method: Method) -> CodesOfViews:
-        """Return what a method reads of the codes: the codes, or the similarities to the codebook."""
-        key = (method.plain, method.readout)
-        if key not in self.codes_read:
+    def codes_of(self, method: Method) -> CodedViews:
+        """Return the codes that a method reads."""
+        if method.plain not in self.codes_read:
             reading, tokens = self.reading_of(method), self.artifacts["tokenizer"]
-            if method.readout == "similarities":
-                self.codes_read[key] = SoftlyCodedViews(reading=reading, tokenizer=tokens)
-            else:
-                coded = reading.coded_in(self.session, tokens, self.artifacts["codes"])
-                self.codes_read[key] = coded if method.plain else self._named(coded)
-        return self.codes_read[key]
+            coded = reading.coded_in(self.session, tokens, self.artifacts["codes"])
+            self.codes_read[method.plain] = coded if method.plain else self._named(coded)
+        return self.codes_read[method.plain]
 
     def _named(self, coded: CodedViews) -> CodedViews:
         self.add(coded.others)

@@ -17,7 +17,7 @@ from lm.probing.vectors import VECTORS, Pooling, States, write_vectors
 from pipelines.backbones.features_of_backbones import sound_gpt_features
 from pipelines.jobs.clips_of_run import MANIFEST, find_corpus, overlap_notices, read_corpus, seen_of, unlabelled_of_run
 from pipelines.jobs.coding import WarningsSummary, list_rejected, tell_account, tell_empty_bands
-from pipelines.methods.methods_table import METHODS, SIMILARITIES, name_read_as, reads_sound
+from pipelines.methods.methods_table import METHODS, reads_sound
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.probe_run import ProbeRunConfig
 from pipelines.recordings import ALL, EmbedConfig
@@ -27,8 +27,7 @@ from pipelines.settings.run_settings import ReadingConfig, choose_workers
 from pipelines.stages.features import (
     BAG_OF_CODES,
     ClipReading,
-    CodesOfViews,
-    SoftlyCodedViews,
+    CodedViews,
     bottleneck_features,
     code_features,
     codes,
@@ -103,8 +102,7 @@ def probe_run(settings: ProbeRunConfig) -> None:
             shared=(*seen_of(corpus), own.tokenizer.folder, own.model.folder),
         )
         pooled = pooled_features(session, corpus, own, settings.compare)
-        bag, gpt = (name_read_as(name, settings.compare.readout) for name in (BAG_OF_CODES, GPT_METHOD))
-        inputs = {gpt: bag} if settings.compare.input else {}
+        inputs = {GPT_METHOD: BAG_OF_CODES} if settings.compare.input else {}
         read = {of: {each: pooled[each] for each in (of, inputs.get(of)) if each} for of in sorted(pooled, key=natural)}
         probes = [probed(session, corpus, settings.probe, of, each) for of, each in read.items()]
     if gang.rank:
@@ -142,16 +140,13 @@ def pooled_features(
     made = {"log_mel": log_mel_features(session, read, own.tokenizer)}
     if config.speech_layer is None:  # a speech model has no bottleneck
         made["bottleneck"] = bottleneck_features(session, read, own.tokenizer, own.tokenizer.key)
-    coded = _codes_of(session, read, own.tokenizer, reading)
-    bag, gpt = (name_read_as(name, reading.readout) for name in (BAG_OF_CODES, GPT_METHOD))
-    states = gpt_features(session, coded, own.model, states=reading.states, of=gpt)
-    return made | {bag: code_features(session, coded, of=bag), gpt: states}
+    coded = _codes_of(session, read, own.tokenizer)
+    states = gpt_features(session, coded, own.model, states=reading.states)
+    return made | {BAG_OF_CODES: code_features(session, coded), GPT_METHOD: states}
 
 
-def _codes_of(session: Session, read: ClipReading, tokenizer: CachedArtifact, reading: ReadingConfig) -> CodesOfViews:
-    if reading.readout == "codes":
-        return read.coded_in(session, tokenizer, codes(session, read.manifest, tokenizer))
-    return SoftlyCodedViews(reading=read, tokenizer=tokenizer)
+def _codes_of(session: Session, read: ClipReading, tokenizer: CachedArtifact) -> CodedViews:
+    return read.coded_in(session, tokenizer, codes(session, read.manifest, tokenizer))
 
 
 def models_of_run(folder: Path, reading: ReadingConfig) -> CodeModels:
@@ -161,9 +156,6 @@ def models_of_run(folder: Path, reading: ReadingConfig) -> CodeModels:
     rule = "a speech model makes the codes of this run, and test-time augmentations are spectrograms: choose 1"
     works = loaded.reads_patches or reading.test_time_augmentation == 1
     require(works, "compare.test_time_augmentation", reading.test_time_augmentation, rule)
-    works = reading.readout == "codes" or loaded.reads_patches
-    rule = "a speech model makes the codes of this run, and similarities are of patches: choose codes"
-    require(works, "compare.readout", reading.readout, rule)
     require_same_codebook(language_model.format, loaded.format, owner=language_model.name)
     return CodeModels(tokenizer=_tokenizer_artifact(loaded, tokenizer), model=_model_artifact("lm", model))
 
@@ -187,10 +179,7 @@ def embed_recordings(settings: EmbedConfig, run: Path, found: Clips) -> None:
     chosen = _chosen(settings, results, probe)
     reading = _reading(settings, results, probe, chosen)
     own = None if reads_sound(settings.method) else models_of_run(run, reading)
-    bag, gpt = (name_read_as(name, reading.readout) for name in (BAG_OF_CODES, GPT_METHOD))
-    inputs = {gpt: bag} if own else {settings.method: str(METHODS[settings.method].input)}
-    if own is not None:  # the row under which the run compares the method
-        settings = replace(settings, method=name_read_as(settings.method, reading.readout))
+    inputs = {GPT_METHOD: BAG_OF_CODES} if own else {settings.method: str(METHODS[settings.method].input)}
     tokenizer = Tokenizer.from_pretrained(run / "tokenizer")
     bottlenecks = ("bottleneck",) if tokenizer.reads_patches else ()
     match_choice((*inputs, *inputs.values(), "log_mel", *bottlenecks), settings.method, option="method")
@@ -238,7 +227,7 @@ def _reading(
     """
     if probe is not None:
         recipe = probe.recipe
-        reading = ReadingConfig(**vars(recipe.vectors), states=recipe.states, readout=recipe.readout)
+        reading = ReadingConfig(**vars(recipe.vectors), states=recipe.states)
     else:
         names = {field.name for field in fields(ReadingConfig)}
         compared = dict(recorded_options(results).get("compare", {})) if reads_sound(settings.method) else {}
@@ -284,8 +273,7 @@ def _wanted(
 
 def _chosen(settings: EmbedConfig, results: Results, probe: ProbeDescription | None) -> str | None:
     """Return the candidate that validation chose for a method; None if the run did not probe it."""
-    names = [settings.method, SIMILARITIES.get(settings.method, "")]
-    if probe is not None and method_of_key(probe.of) in names:
+    if probe is not None and method_of_key(probe.of) == settings.method:
         return probe.of
     comparison = results.get("comparison")
     row = None if comparison is None else comparison.tested.get(settings.method)
@@ -334,4 +322,4 @@ def sound_features(
     sound = sound_gpt_features(session, read, method, _model_artifact(part, run / part))
     if METHODS[method].input == "log_mel":
         return {"log_mel": log_mel_features(session, read, tokens), method: sound}
-    return {BAG_OF_CODES: code_features(session, _codes_of(session, read, tokens, reading)), method: sound}
+    return {BAG_OF_CODES: code_features(session, _codes_of(session, read, tokens)), method: sound}

@@ -42,7 +42,7 @@ from pipelines.jobs.clips_of_run import (
 from pipelines.jobs.run_rules import run_settings
 from pipelines.jobs.sound_probe import MADE_BY, KeptMethod, KeptProbes
 from pipelines.jobs.sweep_runs import going_on
-from pipelines.methods.methods_table import BACKBONES, name_read_as
+from pipelines.methods.methods_table import BACKBONES
 from pipelines.pages.phrasing import LATEX, methods_latex, methods_table, sentences, summary
 from pipelines.pages.report import report_pictures, write_report
 from pipelines.pages.runs_table import RUNS
@@ -297,13 +297,9 @@ def write_probe(folder: Path, artifacts: Mapping[str, CachedArtifact], manifest:
     if not usable:
         replace_folder(place, None)
         return
-    first = (name_read_as(name, compare.readout) for name in (GPT_METHOD, BAG_OF_CODES))
-    own = next((name for name in first if name in usable), usable[0])
+    own = next((name for name in (GPT_METHOD, BAG_OF_CODES) if name in usable), usable[0])
     readings = {method.name: compare.reading_of(method) for method in settings.probed_methods}
-    recipes = {
-        name: VectorRecipe.reading(own.readout, vectors=own.vectors, states=own.states)
-        for name, own in readings.items()
-    }
+    recipes = {name: VectorRecipe(vectors=each.vectors, states=each.states) for name, each in readings.items()}
     trim_db = manifest.effective_trim_db(settings.corpus.inspection.trim_db)
     with tempfile.TemporaryDirectory() as saved:
         for name in usable:

@@ -178,12 +178,6 @@ def _contradictions(settings: RunSettings) -> Iterator[str]:
     if tokenizer.level and others:
         rule = "a tokenizer of log-mel at one rate, which keeps levels, learns them in this run"
         yield f"tokenizer.level=true and {listed(others)}: {rule}; choose tokenizer.level=false, or leave the other out"
-    similar = [method.name for method in settings.probed_methods if method.readout == "similarities"]
-    if rates is not None and similar:
-        yield (
-            f"models of {listed_rates} read codes alone: choose compare.readout=codes, leave {listed(similar)} out of "
-            "compare.methods, or choose tokenizer.rates=null"
-        )
     if "vocoder" in settings.stages:
         require_one_training("vocoder", settings, "leave it out, stages=[tokenizer,lm,probe,report]")
     for source in settings.unlabelled or ():
@@ -216,18 +210,13 @@ def _require_speech_layer(settings: RunSettings) -> None:
         *(
             (settings.probes(each), f"compare.methods with {each}", "leave it out: it reads codes of log-mel")
             for each, method in METHODS.items()
-            if method.readout and method.features == SOUND_STATES
+            if method.reads_codes and method.features == SOUND_STATES
         ),
         (warps > 0, f"lm.views.warps={warps}", "use 0: warped copies are spectrograms"),
         (
             probed and compare.test_time_augmentation > 1,
             f"compare.test_time_augmentation={compare.test_time_augmentation}",
             "use 1: others are spectrograms",
-        ),
-        *(
-            (True, f"compare.methods with {method.name}", "use compare.readout=codes: similarities are of patches")
-            for method in settings.probed_methods
-            if method.readout == "similarities" and method.features != SOUND_STATES
         ),
     )
     if refused := [f"{option} ({remedy})" for refused, option, remedy in impossible if refused]:

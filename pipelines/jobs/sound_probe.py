@@ -22,23 +22,20 @@ from lm.probing.probe import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import ALL_POOLINGS, average, bags_of_codes
 from pipelines.chain.method_vectors import OF_SOUND
 from pipelines.methods.methods_table import (
-    BAG_OF_SIMILARITIES,
     METHODS,
-    SIMILARITIES,
     method_of,
 )
 from pipelines.stages.features import (
     BAG_OF_CODES,
     FRAMES,
     bottleneck_vectors,
-    bottlenecks_of,
     frame_vectors,
     log_mel_vectors,
 )
 from pipelines.store.store import write_json
 from pipelines.store.stored_features import GPT_METHOD, MEAN_KEPT, WITH_INPUT, method_of_key, pooling_of, stacked_rows
-from tokenizer.codes import Codes, SoftCodes, require_same_codebook
-from tokenizer.encoder import Encoder, encode, soft_codes
+from tokenizer.codes import Codes, require_same_codebook
+from tokenizer.encoder import Encoder, encode
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.levels import trim_ends
 from wordless.audio.reading import resample_blocks
@@ -59,9 +56,7 @@ MADE_BY: Mapping[str, tuple[str, str]] = {
     "mfcc": ("tokenizer", ""),
     "chroma": ("tokenizer", ""),
     BAG_OF_CODES: ("tokenizer", ""),
-    BAG_OF_SIMILARITIES: ("tokenizer", ""),
     GPT_METHOD: ("lm", BAG_OF_CODES),
-    SIMILARITIES[GPT_METHOD]: ("lm", BAG_OF_SIMILARITIES),
     f"plain_{BAG_OF_CODES}": ("tokenizer", ""),
     f"plain_{GPT_METHOD}": ("lm", ""),
     **{name: (each.trained_artifact, each.input or "") for name, each in METHODS.items() if each.of_sound},
@@ -241,10 +236,8 @@ class SoundProbe:
         own = replace(about.recipe.vectors, poolings=poolings)
         return replace(about.recipe, states=states, vectors=own)
 
-    def _codes(self, view: View) -> Codes | SoftCodes:
-        if self._recipe.readout == "codes":
-            return encode(self.encoder, [view])[0].codes.finest  # of several rates, which the bag counts
-        return soft_codes(self.encoder.tokenizer, torch.from_numpy(bottlenecks_of(self.encoder, view)))
+    def _codes(self, view: View) -> Codes:
+        return encode(self.encoder, [view])[0].codes.finest  # of several rates, which the bag counts
 
 
 @lru_cache(maxsize=1)

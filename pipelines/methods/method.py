@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal, TypedDict
 
-from tokenizer.codes import Readout
 from wordless.base.options import Options
 
 
@@ -44,7 +43,7 @@ FeaturesOf = Literal[
     "network", "simclr", "speech_model", "sound_states", "bag_of_targets",
 ]  # fmt: skip
 # "own": vectors that the user brings. Charts order and colour methods by kind.
-_Kind = Literal["signal", "codes", "denoising", "similarities", "self_supervised", "supervised", "untrained", "own"]
+_Kind = Literal["signal", "codes", "denoising", "self_supervised", "supervised", "untrained", "own"]
 # Parts of a report that show a few methods only.
 Place = Literal["learning curves", "groups"]
 FEW: tuple[Place, ...] = ("learning curves", "groups")
@@ -53,7 +52,6 @@ CURVES: tuple[Place, ...] = ("learning curves",)
 
 WINDOW = "the code of the sound around, unchanged"  # a target, of a length that the options say
 OVER_CODES = "over codes"  # in titles of networks
-READ_AS: dict[Readout, str] = {"codes": "codes", "similarities": "similarities to the codebook"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +77,9 @@ class Method:
     untrained: str = ""  # of a trained network: the row of the same network with random weights
     line: Line = Line()
     places: tuple[Place, ...] = ()  # charts of few methods that show it
-    sound: str = ""  # what it reads of a clip, where neither `readout` nor `input` says so
+    sound: str = ""  # what it reads of a clip, where neither `reads_codes` nor `input` says so
     input: str | None = None  # name of the method whose vectors are the input of this network; None: it has no such
-    readout: Readout | None = None  # what it reads of codes; None: it reads no codes
+    reads_codes: bool = False  # whether the nearest code of each patch is all that it reads of a clip
     # whether it is read plainly: last layer, mean over time, one version of each clip, nothing beside
     plain: bool = False
     base: Method | None = None  # the row whose network this row reads in another way
@@ -122,9 +120,8 @@ class Method:
         """What the network, or the bag, reads of a clip, in words."""
         if self.parts:
             return "; ".join(dict.fromkeys(part.reads_input for part in self.parts))
-        of_codes = "" if self.readout is None else READ_AS[self.readout]
         of_sound = self.title if self.kind == "signal" else "log-mel" if self.input == "log_mel" else "–"
-        return self.sound or of_codes or of_sound
+        return self.sound or ("codes" if self.reads_codes else of_sound)
 
     @property
     def learns(self) -> str:
@@ -172,7 +169,7 @@ def untrained(
     filled: bool = False,
     reads: str | None = None,
     sound: str = "",
-    readout: Readout | None = None,
+    reads_codes: bool = False,
     features: FeaturesOf | None = None,
 ) -> Method:
     """Describe the network of a method with random weights; the trained row names it as its `Method.untrained`."""
@@ -184,7 +181,7 @@ def untrained(
         line=Line(marker=marker, filled=filled, dashes=":"),
         input=reads,
         sound=sound,
-        readout=readout,
+        reads_codes=reads_codes,
     )
 
 

@@ -16,7 +16,6 @@ from pipelines.backbones.cnn_backbone import BaselineSettings
 from pipelines.backbones.sound_gpt_backbone import SoundGPTSettings
 from pipelines.backbones.wav2vec2_backbone import Wav2vec2Settings
 from pipelines.methods.method import CURVES, FEW, OVER_CODES, BackboneSettings, Line, Method, Place, untrained
-from tokenizer.codes import Readout
 from wordless.base.messages import InputError
 from wordless.base.options import BESIDE, Options, option
 
@@ -53,27 +52,27 @@ RATE_MARKERS = ("o", "^", "s", "D")  # of matplotlib, one for each rate that `to
 # codes.
 BAGS = tuple(
     Method(name=f"bag_of_rate_{rate}", kind="codes", title=f"bag of codes, rate {rate}", features="bag",
-           readout="codes", line=Line(marker=marker, filled=False, dashes="--"), rate=rate)
+           reads_codes=True, line=Line(marker=marker, filled=False, dashes="--"), rate=rate)
     for rate, marker in enumerate(RATE_MARKERS, 1)
 )
 _STATES = tuple(
     Method(name=f"gpt_of_rate_{rate}", kind="codes", title=f"GPT, rate {rate}", untrained=f"random_gpt_of_rate_{rate}",
-           features="states", readout="codes", line=Line(marker=marker), input=f"bag_of_rate_{rate}",
+           features="states", reads_codes=True, line=Line(marker=marker), input=f"bag_of_rate_{rate}",
            reads="rates", rate=rate, target=NEXT)
     for rate, marker in enumerate(RATE_MARKERS, 1)
 )
 UNTRAINED_STATES = tuple(
     replace(untrained(f"gpt_of_rate_{rate}", f"GPT, rate {rate}", marker=marker, reads=f"bag_of_rate_{rate}",
-                      readout="codes", features="untrained_states"), rate=rate)
+                      reads_codes=True, features="untrained_states"), rate=rate)
     for rate, marker in enumerate(RATE_MARKERS, 1)
 )
 _TABLE = (
     Method(name="gpt", kind="codes", title=f"GPT {OVER_CODES}", untrained="random_gpt", features="states",
-           line=Line(marker="D"), places=FEW, input="bag_of_codes", readout="codes", reads="lm", target=NEXT),
+           line=Line(marker="D"), places=FEW, input="bag_of_codes", reads_codes=True, reads="lm", target=NEXT),
     *(method for method in METHODS_OF_BACKBONES if method.training),
     Method(name="bag_of_codes", kind="codes", title="bag of codes", features="bag",
-           readout="codes", line=Line(filled=False, dashes="--"), places=FEW),
-    untrained("gpt", f"GPT {OVER_CODES}", marker="D", reads="bag_of_codes", readout="codes",
+           reads_codes=True, line=Line(filled=False, dashes="--"), places=FEW),
+    untrained("gpt", f"GPT {OVER_CODES}", marker="D", reads="bag_of_codes", reads_codes=True,
               features="untrained_states"),
     *(method for method in METHODS_OF_BACKBONES if not method.training),
     Method(name="log_mel", kind="signal", title="log-mel", features="log_mel",
@@ -90,47 +89,6 @@ _TABLE = (
 )
 # fmt: on
 _BASES = {method.name: method for method in _TABLE}
-BAG_OF_SIMILARITIES = "bag_of_similarities"
-
-
-def _reading_similarities(method: Method, marker: str) -> Method:
-    """Describe the row of a method that reads similarities to the codebook where the method reads codes.
-
-    Bags and GPTs are those of the method. A network that is trained on codes of augmented copies is trained on
-    similarities instead, and is not kept in the folder of a run.
-    """
-    return replace(
-        method,
-        name=f"{method.name}_similarities",
-        title=method.title.replace(OVER_CODES, "over similarities"),
-        input=BAG_OF_SIMILARITIES,
-        untrained=f"{method.untrained}_similarities" if method.untrained else "",
-        kind="untrained" if method.kind == "untrained" else "similarities",
-        line=replace(method.line, dashes="-.", marker=marker),
-        places=CURVES if method.places else (),
-        readout="similarities",
-        kept_as=f"{method.name}_similarities" if method.backbone else "",
-        of_sound=False,
-    )
-
-
-# Each row that reads codes -> the row that reads similarities to the codebook instead, which `compare.readout` chooses.
-_SIMILAR = {
-    "bag_of_codes": replace(
-        _reading_similarities(_BASES["bag_of_codes"], "8"),
-        name=BAG_OF_SIMILARITIES,
-        title="bag of similarities",
-        input=None,
-    ),
-    **{
-        name: _reading_similarities(_BASES[name], marker)
-        for name, marker in {
-            **{"gpt": "d", "denoising": "X", "denoising_patch": "P"},
-            **{"random_gpt": "1", "random_denoising": "2"},
-        }.items()
-    },
-}
-SIMILARITIES = {name: method.name for name, method in _SIMILAR.items()}
 # Rows of the same vectors and networks, read plainly: what a probe of the last layer finds, without any other help.
 _PLAIN = tuple(
     _BASES[name].read_plainly(marker)
@@ -139,7 +97,7 @@ _PLAIN = tuple(
         **{"random_gpt": "+", "random_denoising": "x", "random_conv": "3"},
     }.items()
 )
-METHODS = {method.name: method for method in (*_TABLE, *_SIMILAR.values(), *_PLAIN)}
+METHODS = {method.name: method for method in (*_TABLE, *_PLAIN)}
 # All rows that a comparison can have, the heads of classifiers included.
 ROWS = {row.name: row for method in METHODS.values() for row in (method, method.head) if row is not None}
 
@@ -147,12 +105,6 @@ ROWS = {row.name: row for method in METHODS.values() for row in (method, method.
 def reads_sound(name: str) -> bool:
     """Return whether the network of a method, which the folder of a run keeps, reads sound itself."""
     return bool((method := METHODS.get(name)) and method.of_sound)
-
-
-def name_read_as(name: str, readout: Readout) -> str:
-    """Return the name of the row of a method, or of methods side by side, under ``compare.readout``."""
-    parts = name.split(BESIDE)
-    return BESIDE.join(parts if readout == "codes" else (SIMILARITIES.get(each, each) for each in parts))
 
 
 def method_of(name: str) -> Method:

@@ -143,7 +143,6 @@ METHOD_KINDS: dict[str, tuple[str, Look]] = {
     GPT_METHOD: ("GPT", look(marker="D")),
     "codes": ("codes", look(marker="o", filled=False)),
     "denoising": ("denoising unit prediction", look(INK, "X")),
-    "similarities": ("similarities to the codebook", look(marker="8", filled=False)),
     "self_supervised": ("self-supervised", look(GREEN, "s")),
     "supervised": ("supervised", look(ORANGE, "^")),
     "signal": ("signal", look(MUTED, "s", filled=False)),

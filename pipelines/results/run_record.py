@@ -340,7 +340,7 @@ NoiseRow = tuple[str, float, dict[Noise | None, Row], dict[Noise | None, NoiseNo
 class MethodRecord(TypedDict):
     """What a row of the comparison is, beside its name and its chosen layer and pooling."""
 
-    reads: str  # of a clip: codes, similarities to the codebook, log-mel...
+    reads: str  # of a clip: codes, log-mel...
     learns: str  # what its network has learned to predict
     weights: int | None  # of its network, with a head that it was trained with; None: it has no network
     training_seconds: float | None  # processor time of one training and all that it needs; None: nothing is trained

@@ -23,7 +23,6 @@ from pipelines.methods.methods_table import (
     ROWS,
     BackbonesOfRun,
     method_of,
-    name_read_as,
     own_method,
     require_features,
 )
@@ -40,7 +39,6 @@ from pipelines.stages.stage_options import (
 from pipelines.store.shared_options import DeviceOptions, EngineOptions
 from pipelines.store.start_models import TOKENS
 from pipelines.store.store import StoreOptions
-from tokenizer.codes import Readout
 from tokenizer.frame_sample import VectorSource
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
 from wordless.audio.recordings.corpus import find_recordings
@@ -125,12 +123,6 @@ class ReadingConfig(VectorConfig):
         "whether a further candidate has the network's input, codes or log-mel, beside all layers side by side "
         "(together in layers)",
     )
-    readout: Readout = option(
-        "codes",
-        "what bags and networks over codes read: codes, the nearest one of each patch, as a file of codes holds; or "
-        "similarities of the patch to all codes of the codebook, whose methods have names of their own, such as "
-        "gpt_similarities",
-    )
 
     @property
     def vectors(self) -> VectorConfig:
@@ -207,17 +199,16 @@ class ComparisonConfig(ReadingConfig):
             self.refuse_if(self.input and network and method.input is None, "input", rule)
         rows = [row.name for method in self.all_methods for row in (method, method.head) if row]
         for place, name in enumerate(self.references or ()):
-            match_choice(tuple(rows), name_read_as(name, self.readout), option=f"references[{place}]")
+            match_choice(tuple(rows), name, option=f"references[{place}]")
 
     def reading_of(self, method: Method) -> ReadingConfig:
         """Return how the vectors of a method are made."""
-        own = PLAIN if method.plain else ReadingConfig(**{each.name: getattr(self, each.name) for each in READING})
-        return replace(own, readout=method.readout or "codes")
+        return PLAIN if method.plain else ReadingConfig(**{each.name: getattr(self, each.name) for each in READING})
 
     @property
     def rows_referred(self) -> tuple[str, ...]:
         """The rows that all others are compared with."""
-        return tuple(name_read_as(name, self.readout) for name in self.references or ("gpt",))
+        return self.references or ("gpt",)
 
     @property
     def _noises(self) -> dict[str, Path | None]:
@@ -242,8 +233,7 @@ class ComparisonConfig(ReadingConfig):
         for name in {*ROWS} & {*(self.features or {})}:
             rule = "it is the name of a method: give the features another name"
             raise InputError(option="features", value=name, rule=rule)
-        rows = dict.fromkeys([name_read_as(name, self.readout) for name in self.methods])
-        named = tuple(map(method_of, rows))
+        named = tuple(map(method_of, dict.fromkeys(self.methods)))
         return named + tuple(own_method(name, file) for name, file in (self.features or {}).items())
 
     @cached_property

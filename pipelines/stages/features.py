@@ -36,8 +36,8 @@ from lm.probing.vectors import (
 from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.store import CachedArtifact, note_finished
 from pipelines.store.stored_features import GPT_METHOD, joined_rows, stacked_rows, write_features
-from tokenizer.codes import Codes, CodesFormat, SoftCodes, join_rates
-from tokenizer.encoder import Encoder, encode, soft_codes
+from tokenizer.codes import Codes, CodesFormat, join_rates
+from tokenizer.encoder import Encoder, encode
 from tokenizer.parquet import mark_complete, read_codes, shard_path, write_shard
 from tokenizer.tokenizer_config import front_end_fingerprint
 from wordless.audio.audio_options import SpectrogramConfig
@@ -53,7 +53,7 @@ from wordless.base.threads import limit_pools, one_thread
 
 BAG_OF_CODES = "bag_of_codes"  # the method
 ROWS_AT_ONCE = 1 << 15  # whose codes are in memory; batches of a GPT do not reach across them, so it decides last bits
-CodesVectors = Callable[[Sequence[Codes | SoftCodes]], Mapping[str, FloatArray]]  # a row for each recording
+CodesVectors = Callable[[Sequence[Codes]], Mapping[str, FloatArray]]  # a row for each recording
 MakeFrames = partial[FloatArray]  # of a function of a module: samples (num_samples,) -> (time, dims)
 VIEWS_PER_SHARD = 500
 VIEWS_TOGETHER = 50  # that a GPU encodes at once; a CPU encodes the views of one clip
@@ -235,8 +235,9 @@ class CodedViews:
     def pooled(self, session: Session, pool_views: CodesVectors) -> dict[str, FloatArray]:
         """Pool the codes of the views, those of `ROWS_AT_ONCE` rows at a time, and average the vectors of each row."""
         rates = zip(*(each._of_own_rate() for each in (*self.coarser, self)), strict=True)
-        views, size = map(join_rates, rates), ROWS_AT_ONCE * self.vectors.test_time_augmentation
-        return _pooled_rows(iter(lambda: [*islice(views, size)], []), pool_views, self.vectors.test_time_augmentation)
+        views, together = map(join_rates, rates), self.vectors.test_time_augmentation
+        blocks = iter(lambda: [*islice(views, ROWS_AT_ONCE * together)], [])
+        return joined_rows(average(pool_views(block[each::together]) for each in range(together)) for block in blocks)
 
     def _of_own_rate(self) -> Iterator[Codes]:
         """Give the codes of each row: of a clip as it is, then of its other views."""
@@ -247,65 +248,12 @@ class CodedViews:
         yield from others  # of clips with noise
 
 
-def _pooled_rows(
-    blocks: Iterable[Sequence[Codes | SoftCodes]], pool_views: CodesVectors, together: int
-) -> dict[str, FloatArray]:
-    return joined_rows(average(pool_views(block[each::together]) for each in range(together)) for block in blocks)
-
-
-BOTTLENECKS_AT_ONCE = 1 << 16  # whose bottlenecks are in memory; batches of a GPT do not reach across them
-
-
-@dataclass(frozen=True, kw_only=True)
-class SoftlyCodedViews:
-    """The soft codes of the views of `ClipReading`: how near each code is. They are computed anew for each method."""
-
-    reading: ClipReading
-    tokenizer: CachedArtifact
-
-    @property
-    def vectors(self) -> VectorConfig:
-        return self.reading.vectors
-
-    @property
-    def format(self) -> CodesFormat:
-        return self.reading.encoder(self.tokenizer).tokenizer.format
-
-    def pooled(self, session: Session, pool_views: CodesVectors) -> dict[str, FloatArray]:
-        """Pool the codes of the views, `BOTTLENECKS_AT_ONCE` at a time, and average the vectors of each row."""
-        return _pooled_rows(self._blocks(session), pool_views, self.vectors.test_time_augmentation)
-
-    def _blocks(self, session: Session) -> Iterator[list[SoftCodes]]:
-        encoder, reading = self.reading.encoder(self.tokenizer), self.reading
-        block, steps = list[SoftCodes](), 0
-        for bottlenecks in session.each("soft codes", partial(bottlenecks_of, encoder), reading.views):
-            block.append(soft_codes(encoder.tokenizer, torch.from_numpy(bottlenecks)))
-            steps += len(bottlenecks)
-            if steps >= BOTTLENECKS_AT_ONCE and len(block) % self.vectors.test_time_augmentation == 0:
-                yield block
-                block, steps = [], 0
-        if block:
-            yield block
-
-
-def bottlenecks_of(encoder: Encoder, view: View) -> FloatArray:
-    """Compute the bottlenecks ``(time, bands * bottleneck)`` of a view: a tensor would keep a file open."""
-    found = encoder.tokenizer.signals(encoder.log_mel(view, encoder.tokenizer.patch_frames))
-    bottlenecks: FloatArray = torch.cat([each for _, each in found]).cpu().numpy()
-    require_finite_samples(bottlenecks, view.clip, "bottlenecks")
-    return bottlenecks
-
-
-CodesOfViews = CodedViews | SoftlyCodedViews
-
-
 @stage("code_features", title="bags of codes")
-@one_thread()  # of soft codes, more threads round sums in another way
-def code_features(run: StageRun, coded: CodesOfViews, *, of: str = BAG_OF_CODES) -> None:
+def code_features(run: StageRun, coded: CodedViews, *, of: str = BAG_OF_CODES) -> None:
     """Compute the bag of codes: each code's share of the time. ``of`` is the method."""
     poolings = coded.vectors.poolings
 
-    def bags(clips: Sequence[Codes | SoftCodes]) -> dict[str, FloatArray]:
+    def bags(clips: Sequence[Codes]) -> dict[str, FloatArray]:
         vectors = [bags_of_codes(codes, poolings) for codes in clips]
         return {f"{of}:{each}": np.stack([own[each] for own in vectors]) for each in poolings}
 
@@ -331,7 +279,7 @@ class UntrainedGPT:
 @one_thread()  # the keys of `wordless probe` do not have the number of threads
 def gpt_features(
     run: StageRun,
-    coded: CodesOfViews,
+    coded: CodedViews,
     lm: CachedArtifact | UntrainedGPT,
     *,
     states: Sequence[States] = RESIDUAL,

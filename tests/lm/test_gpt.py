@@ -8,17 +8,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from torch.nn.functional import one_hot
 
 from lm.code_model import layer_features
 from lm.gpt import CachedGPT, CodeSampling, create_gpt, draw_codes, probabilities
 from lm.model import LanguageModel
-from lm.probing.vectors import ALL_POOLINGS, POOLINGS, Pooling, States, VectorConfig, pool
+from lm.probing.vectors import ALL_POOLINGS, POOLINGS, Pooling, VectorConfig, pool
 from lm.tokens import Vocabulary
-from tests.lm.reference import inner_activations
-from tests.lm.tiny import TINY, codes_format, random_codes, random_rates, rates_format
+from tests.lm.tiny import TINY, codes_format, random_codes
 from tests.reference import filtered_probabilities
-from tokenizer.codes import SoftCodes, spacing_of
 from wordless.base.arrays import FloatArray
 from wordless.base.causal_transformer import create_causal_transformer, full_rows
 from wordless.base.messages import InputError
@@ -149,14 +146,11 @@ def _pooled(states: FloatArray, streams: int, pooling: Pooling) -> FloatArray:
     return means
 
 
-def test_recordings_without_codes_and_soft_codes_of_an_upsampler_are_refused(model: LanguageModel) -> None:
+def test_recordings_without_codes_are_refused(model: LanguageModel) -> None:
     empty, one = (random_codes(each, streams=model.format.streams) for each in (0, 5))
     for clips in ([empty], [empty, one]):
         with pytest.raises(InputError, match="0 time steps"):
             layer_features(model, clips)
-    upsampler = LanguageModel.create(TINY, rates_format(2, 1), seed=0)
-    with pytest.raises(InputError, match=r"compare\.readout=codes"):
-        layer_features(upsampler, [replace(_soft(5, 1), codes=random_rates(rates_format(2, 1), 3))])
 
 
 def test_layers_offer_the_states_that_are_asked_for(model: LanguageModel) -> None:
@@ -178,42 +172,3 @@ def test_states_read_the_past_alone(model: LanguageModel) -> None:
     for layer, (states, _) in one.items():
         difference = (states - changed[layer][0]).abs().amax((0, 2))
         assert difference[:first].max() < 1e-5 < difference[first:].min(), layer
-
-
-class _OneHot(SoftCodes):
-    """Sound that is at no distance from its codes."""
-
-    def shares(self, start: int, stop: int) -> torch.Tensor:
-        return one_hot(torch.from_numpy(self.codes.values[start:stop].astype(np.int64)), 7).float()
-
-
-def _soft(steps: int, streams: int, kind: type[SoftCodes] = SoftCodes) -> SoftCodes:
-    rng = torch.Generator().manual_seed(steps)
-    codes = random_codes(steps, streams=streams, seed=steps)
-    bottlenecks, centroids = torch.randn(steps, streams, 4, generator=rng), torch.randn(7, 4, generator=rng)
-    return kind(codes=codes, bottlenecks=bottlenecks, centroids=centroids, spacing=spacing_of(centroids))
-
-
-def test_soft_codes_of_one_share_each_are_read_as_hard_codes(model: LanguageModel) -> None:
-    soft = [_soft(steps, model.format.streams, _OneHot) for steps in (5, 60, 1, 24)]  # also of several windows
-    both: tuple[States, ...] = ("residual", "inner")
-    hard = layer_features(model, [each.codes for each in soft], of=both, vectors=EVERY)
-    found = layer_features(model, soft, of=both, vectors=EVERY, batch_tokens=70)
-    for key, vectors in hard.items():
-        np.testing.assert_allclose(found[key], vectors, atol=1e-5)
-
-
-def test_soft_codes_are_read_as_means_of_embeddings(model: LanguageModel) -> None:
-    """The oracle sums the embeddings code by code, and applies the formulas of the layers."""
-    gpt, streams, steps = model.gpt, model.format.streams, 8
-    soft = _soft(steps, streams)
-    shares, table = soft.shares(0, steps), gpt.transformer.decoder_frontend.embed.weight  # type: ignore[union-attr]
-    rows = [table[gpt.vocabulary.bos]]
-    for step in range(steps):
-        each = [sum(shares[step, s, k] * table[7 * s + k] for k in range(7)) for s in range(streams)]
-        rows += [sum(each)] if gpt.by_step else each
-    inner = torch.stack(inner_activations(gpt, torch.stack(rows)))[:, 1:].numpy()
-    found = layer_features(model, [soft], of=("inner",), vectors=VectorConfig(poolings=("thirds_max",)))
-    for layer in range(TINY.layers):
-        expected = _pooled(inner[layer], 1 if gpt.by_step else streams, "thirds_max")
-        np.testing.assert_allclose(found[f"inner_{layer + 1}:thirds_max"][0], expected, atol=1e-4)

@@ -165,5 +165,3 @@ def test_each_row_says_what_it_reads_from_where_with_how_many_weights_and_after_
     table = (compared / "run/comparison.md").read_text()
     assert table.startswith("| method | reads | layer | pooling | weights | training, s |")
     assert "| gpt | codes | " in table
-    assert "reads similarities" not in (compared / "run/report.html").read_text()
-    assert "similarities" not in (compared / "run/table.tex").read_text()

@@ -17,8 +17,6 @@ from tokenizer.codes import (
     PitchFormat,
     join_codes,
     require_same_codebook,
-    soft_assignments,
-    spacing_of,
 )
 from wordless.base.messages import InputError
 from wordless.base.options import build
@@ -126,32 +124,6 @@ def test_codes_and_their_times_cover_every_sample_and_no_more(num_samples: int) 
     if steps:
         assert (times[0, 0], times[-1, 1]) == (0, num_samples / 16_000)
         assert (times[:, 1] > times[:, 0]).all()
-
-
-def by_loops(bottleneck: list[float], centroids: list[list[float]]) -> list[float]:
-    """The softmax of minus the squared distance over the median squared distance to the nearest neighbour."""
-
-    def squared(one: list[float], other: list[float]) -> float:
-        return sum((a - b) ** 2 for a, b in zip(one, other, strict=True))
-
-    nearest = sorted(
-        min(squared(one, other) for place, other in enumerate(centroids) if place != number)
-        for number, one in enumerate(centroids)
-    )
-    median = nearest[(len(nearest) - 1) // 2]
-    powers = [math.exp(-squared(bottleneck, each) / median) for each in centroids]
-    return [power / sum(powers) for power in powers]
-
-
-@pytest.mark.parametrize("codes", [2, 5, 8])
-def test_assignments_are_what_loops_find(codes: int) -> None:
-    generator = torch.Generator().manual_seed(codes)
-    centroids, bottlenecks = torch.randn(codes, 3, generator=generator), torch.randn(4, 2, 3, generator=generator)
-    found = soft_assignments(bottlenecks, centroids, spacing_of(centroids))
-    for time in range(4):
-        for band in range(2):
-            wanted = torch.tensor(by_loops(bottlenecks[time, band].tolist(), centroids.tolist()))
-            torch.testing.assert_close(found[time, band], wanted, atol=1e-5, rtol=1e-4)
 
 
 def test_the_former_name_of_a_side_stream_answers_with_a_warning() -> None:

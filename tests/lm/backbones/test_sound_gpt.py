@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from safetensors.torch import save_file
 from lm.backbones.clips import AugmentationConfig, ClipBatchConfig, StoredClips
 from lm.backbones.sound_gpt import (
     BINS,
-    READOUT,
     SOUND_TOKENIZER,
     WINDOW_BANDS,
     CodedClips,
@@ -33,7 +31,6 @@ from lm.backbones.sound_gpt import (
 from lm.tokens import UNCOUNTED, loss
 from tests.threads import require_alike
 from tests.tokenizer.conftest import RATE, fitted, sound, speech_tokenizer
-from tokenizer.codes import Readout
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.tokenizer_config import PatchConfig
 from wordless.audio.audio_options import Levelling, SpectrogramConfig
@@ -217,13 +214,7 @@ def test_a_gpt_over_codes_reads_those_of_the_tokenizer_from_log_mel_of_any_norma
     targets = CodedClips.as_read(stored, stem, patch_frames=4).codes
     torch.testing.assert_close(torch.from_numpy(targets.clip(0)).long()[:steps], codes)
     assert [len(targets.clip(row)) for row in range(2)] == [-(-log_mel.shape[1] // 4), 2]  # a clip may end in a patch
-    similar = CodeStem(coder, mean, std, readout="similarities")
-    soft = similar(normalised)[0, :steps]
-    torch.testing.assert_close(similar.eval()(normalised)[0, :steps], soft, rtol=0, atol=0)
-    torch.testing.assert_close(similar(normalised[:, :20])[0], soft[:5])  # it reads the past alone
-    shares = soft.unflatten(1, (-1, 16))
-    torch.testing.assert_close(shares.sum(-1), torch.ones(shares.shape[:2]))
-    torch.testing.assert_close(shares.argmax(-1), codes)
+    torch.testing.assert_close(stem(normalised[:, :20])[0], one_hot[:5])  # it reads the past alone
 
 
 def test_codes_of_a_speech_model_are_refused(tmp_path: Path) -> None:
@@ -231,12 +222,9 @@ def test_codes_of_a_speech_model_are_refused(tmp_path: Path) -> None:
         CodeStem(speech_tokenizer(tmp_path), torch.zeros(24), torch.ones(24))
 
 
-@pytest.mark.parametrize("readout", get_args(Readout))
-def test_a_gpt_over_codes_is_saved_with_its_tokenizer_and_readout(
-    coder: Tokenizer, tmp_path: Path, readout: Readout
-) -> None:
+def test_a_network_over_codes_is_saved_with_its_tokenizer(coder: Tokenizer, tmp_path: Path) -> None:
     shape = replace(SHAPE, mels=24, patch_frames=4, codebook_size=16)
-    stem = CodeStem(coder, coder.mean, coder.std, readout=readout)
+    stem = CodeStem(coder, coder.mean, coder.std)
     model = create_sound_gpt(MODEL, shape, seed=0, codes=stem).eval()
     beside = create_sound_gpt(MODEL, shape, seed=0)
     torch.testing.assert_close(model.decoder.state_dict(), beside.decoder.state_dict(), rtol=0, atol=0)
@@ -244,7 +232,7 @@ def test_a_gpt_over_codes_is_saved_with_its_tokenizer_and_readout(
     frames, lengths = torch.randn(1, 20, 24, generator=torch.Generator().manual_seed(0)), torch.tensor([20])
     layers = model.states(frames, lengths)
     assert {name: counts.tolist() for name, (_, counts) in layers.items()} == {"layer_1": [5], "layer_2": [5]}
-    write_model(tmp_path, model, {"gpt_sound": asdict(MODEL), "shape": asdict(shape), READOUT: readout})
+    write_model(tmp_path, model, {"gpt_sound": asdict(MODEL), "shape": asdict(shape)})
     coder.save_pretrained(tmp_path / SOUND_TOKENIZER)
     save_file({"mean": coder.mean, "std": coder.std}, tmp_path / SAMPLE)
     loaded = SoundBackbone(folder=tmp_path, audio=coder.front_end).create(seed=1).eval()

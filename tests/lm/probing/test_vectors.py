@@ -30,7 +30,6 @@ from lm.probing.vectors import (
 )
 from tests.lm.reference import pooled_by_loops
 from tests.lm.tiny import random_codes
-from tokenizer.codes import SoftCodes, soft_assignments, spacing_of
 from wordless.base.messages import InputError
 
 
@@ -39,20 +38,6 @@ def test_a_bag_of_codes_is_the_pool_of_one_hot_codes(steps: int, streams: int, p
     codes = random_codes(steps, streams=streams)
     one_hot = np.eye(7, dtype=np.float32)[codes.values].reshape(steps, -1)
     np.testing.assert_allclose(bags_of_codes(codes, [pooling])[pooling], pool(one_hot, pooling), atol=1e-6)
-
-
-@pytest.mark.parametrize("pooling", ALL_POOLINGS)
-@pytest.mark.parametrize("streams", [1, 3])
-def test_a_bag_of_soft_codes_is_the_pool_of_their_shares(
-    streams: int, pooling: Pooling, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lm.probing.vectors.STEPS_AT_ONCE", 4)  # in three pieces
-    rng = torch.Generator().manual_seed(0)
-    bottlenecks, centroids = torch.randn(10, streams, 4, generator=rng), torch.randn(7, 4, generator=rng)
-    codes, spacing = random_codes(10, streams=streams), spacing_of(centroids)
-    soft = SoftCodes(codes=codes, bottlenecks=bottlenecks, centroids=centroids, spacing=spacing)
-    shares = soft_assignments(bottlenecks, centroids, spacing).reshape(10, -1).numpy()
-    np.testing.assert_allclose(bags_of_codes(soft, [pooling])[pooling], pool(shares, pooling), atol=1e-6)
 
 
 @pytest.mark.parametrize("pooling", ALL_POOLINGS)

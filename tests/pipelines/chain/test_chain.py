@@ -298,19 +298,16 @@ def test_a_probe_says_how_its_clips_were_trimmed(
     assert FittedProbe.from_pretrained(tmp_path / "probe").description == replace(own, trim_db=wanted)
 
 
-def test_the_probe_of_soft_codes_beside_the_layers_is_saved(finished_run: FinishedRun, tmp_path: Path) -> None:
+def test_the_probe_of_codes_beside_the_layers_is_saved(finished_run: FinishedRun, tmp_path: Path) -> None:
     shutil.copytree(finished_run.store, tmp_path / "store")
     reading = (
         "compare.methods=[gpt]",
         "compare.layers=[together]",
-        "compare.readout=similarities",
         "compare.input=true",
     )
     assert run(tmp_path / "store", tmp_path / "run", "stages=[tokenizer,lm,probe]", *reading) == 0
     about = FittedProbe.from_pretrained(tmp_path / "run/probe").description
     tested = read_results(tmp_path / "run")["comparison"].tested
-    assert [*tested] == ["gpt_similarities"]  # a row says what it reads
-    assert about.of == tested["gpt_similarities"].candidate
+    assert about.of == tested["gpt"].candidate
     candidate = about.of.partition(":")[0]  # validation chooses among the two
-    assert candidate in ("gpt_similarities/all_layers", "gpt_similarities/all_layers_with_input")
-    assert about.recipe.readout == "similarities"
+    assert candidate in ("gpt/all_layers", "gpt/all_layers_with_input")

@@ -1,4 +1,4 @@
-"""What methods read of the codes: codes alone, or similarities to the codebook; and the plain readout."""
+"""Methods that read codes read nothing else; and the plain readout."""
 
 import shutil
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from pipelines.methods.methods_table import METHODS, SIMILARITIES
+from pipelines.methods.methods_table import METHODS
 from pipelines.store.store import CachedArtifact
 from pipelines.store.stored_features import FEATURES, StoredFeatures
 from tests.pipelines.conftest import FinishedRun
@@ -24,7 +24,7 @@ READING = (
 RATES = ("tokenizer.rates=[4,2]",)
 # What is fitted to bottlenecks, and so made before they move.
 TOKENIZERS = ("frame_sample", "input_sample", "sample", "autoencoder", "tokenizer", "pitches", "rate_tokenizer")
-OF_CODES = {name: method for name, method in METHODS.items() if method.readout is not None}
+OF_CODES = {name: method for name, method in METHODS.items() if method.reads_codes}
 
 
 def moved_within_cells(bottlenecks: Tensor, tokenizer: Tokenizer) -> Tensor:
@@ -58,21 +58,7 @@ def test_nothing_but_codes_reaches_a_method_that_reads_codes(
         assert then.keys() == now.keys()
         if any(not np.array_equal(then[key], now[key]) for key in then):
             changed.add(name)
-    # Codes of windows are of log-mel. All others claim codes, or say that they read more.
-    assert changed == {"bottleneck", *(name for name in methods if OF_CODES[name].readout == "similarities")}
-
-
-def test_an_option_chooses_rows_that_say_what_they_read(finished_run: FinishedRun, tmp_path: Path) -> None:
-    methods = "bag_of_codes,gpt,denoising,random_gpt"
-    words = (*READING, *SOUND, f"compare.methods=[{methods}]", "compare.references=[gpt]")
-    made = make_one(finished_run.manifest, tmp_path, *words, "compare.readout=similarities")
-    probed = {name.removeprefix("probed_") for name in made if name.startswith("probed_")}
-    assert probed == {SIMILARITIES[name] for name in methods.split(",")}
-    assert read_json(made["denoising_similarities"].folder / "config.json")["readout"] == "similarities"
-    bags, states = (features_of(made, SIMILARITIES[name]) for name in ("bag_of_codes", "gpt"))
-    shares = bags["bag_of_similarities:mean"]
-    assert not np.isin(shares, (0, 1)).any()  # nearness to each code of each patch, not counts
-    assert any(key.startswith("gpt_similarities/inner_1") for key in states)
+    assert changed == {"bottleneck"}
 
 
 def test_the_plain_readout_is_the_last_layer_over_time_whatever_the_options_say(

@@ -12,16 +12,12 @@ import torch
 from matplotlib.figure import Figure
 
 from lm.gpt import CodeSampling
-from lm.probing.probe import FittedProbe, ProbeDescription, ProbeNetwork, VectorRecipe
-from lm.probing.vectors import bags_of_codes
+from lm.probing.probe import FittedProbe, ProbeDescription, ProbeNetwork
 from pipelines.jobs.speaking import ModelsOfRun
 from pipelines.plugins.demo import DemoConfig
 from pipelines.plugins.demo.answers import MISSING_PARTS, Analysis, DemoAnswers, mel_ticks, missing_parts, prompt_of
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import GPT, save_run, save_tokenizer, sweep
-from tokenizer.codes import Readout
-from tokenizer.encoder import soft_codes
-from tokenizer.tokenizer import Tokenizer
 from vocoder.kinds import GRIFFIN_LIM, SYNTHESIS_METHODS, WAVENET, SynthesisMethod
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.waveform import Waveform
@@ -36,11 +32,10 @@ def options(model: Path, **changes: object) -> DemoConfig:
     return DemoConfig(**(values | changes))  # type: ignore[arg-type]  # a test's shorthand
 
 
-def save_probe(run: Path, of: str, dim: int, *, trim_db: float | None = None, readout: Readout = "codes") -> Path:
+def save_probe(run: Path, of: str, dim: int, *, trim_db: float | None = None) -> Path:
     """Add a probe with random weights to a run."""
-    recipe = VectorRecipe.reading(readout)
     figures = {"power": 1.0, "clipping": 3.0, "answer": "one", "test_accuracy": 0.5, "chance": 0.4, "trim_db": trim_db}
-    about = ProbeDescription(of=of, recipe=recipe, classes=CLASSES, dim=dim, **figures)  # type: ignore[arg-type]  # mixed
+    about = ProbeDescription(of=of, classes=CLASSES, dim=dim, **figures)  # type: ignore[arg-type]  # mixed
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         FittedProbe(ProbeNetwork(dim, 3), about).save_pretrained(run / "probe")
@@ -227,16 +222,6 @@ def test_a_probe_reads_sounds_without_silent_ends_if_it_was_fitted_so(tmp_path: 
     whole = trimming.show(tmp_path / "whole.wav")
     assert whole.waveform.seconds == pytest.approx(1.8, abs=0.001)  # the rest of the page has the whole sound
     np.testing.assert_array_equal(whole.codes.values, plain.show(tmp_path / "whole.wav").codes.values)
-
-
-def test_a_probe_of_similarities_is_given_them(tmp_path: Path, tone: Path) -> None:
-    hard = answers_of(save_probe(save_run(tmp_path, seed=0), "bag_of_codes:mean", 8)).show(tone).answers
-    soft = answers_of(save_probe(tmp_path, "bag_of_codes:mean", 8, readout="similarities"))
-    shown, tokenizer = soft.show(tone), Tokenizer.from_pretrained(tmp_path / "tokenizer")
-    codes = soft_codes(tokenizer, torch.from_numpy(tokenizer.vectors(shown.waveform.samples)))
-    scores = FittedProbe.from_pretrained(tmp_path / "probe").scores(bags_of_codes(codes, ["mean"])["mean"][None])[0]
-    assert shown.answers == pytest.approx(dict(zip(CLASSES, scores.tolist(), strict=True)), abs=1e-5)
-    assert shown.answers != hard
 
 
 def test_ticks_in_khz_lie_in_the_band_whose_filter_passes_them() -> None:

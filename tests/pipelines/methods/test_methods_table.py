@@ -52,7 +52,6 @@ def test_methods_side_by_side_are_named_by_a_plus_and_need_what_each_needs(tmp_p
     assert (both.title, both.untrained, both.head) == ("GPT over codes + SimCLR", "random_gpt+random_conv", None)
     assert full_name("gpt+simclr") == "GPT over codes + SimCLR"
     assert full_name("gpt+simclr/all_parts") == "GPT over codes + SimCLR, all parts"
-    assert full_name("gpt_similarities") == "GPT over similarities"
     assert row_of("gpt+supervised").learns_labels
     assert row_of("random_gpt+random_conv").kind == "untrained"
     for wrong in ("gpt+", "+gpt", "gpt+simclt", "gpt+gpt_of"):

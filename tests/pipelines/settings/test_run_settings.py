@@ -359,7 +359,6 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
     (("corpus.labels=none",), r"corpus\.labels=none\b.*corpus\.root\b.*corpus\.table\b"),
     (("corpus.pattern='{label}.wav'",), r"corpus\.pattern=\{label\}\.wav.*corpus\.root\b"),
     (("corpus.columns.group=speaker",), "corpus.columns.group=speaker"),
-    (("tokenizer.rates=[4,2]", "compare.readout=similarities"), r"\brates\b.*compare\.readout=codes\b"),
     *(
         (("tokenizer.level=true", other), rf"tokenizer\.level=true\b.*{re.escape(other)}.*level=false")
         for other in (
@@ -430,7 +429,6 @@ def test_the_middle_layer_of_a_speech_model_is_the_default(weights: Path) -> Non
             ["lm.views.warps=2", "compare.test_time_augmentation=3"],
             r"lm\.views\.warps=2\b.*compare\.test_time_augmentation=3\b",
         ),
-        (["compare.readout=similarities"], r"\bgpt_similarities\b.*compare\.readout=codes\b"),
         (["compare.methods=[gpt,bottleneck]"], r"compare\.methods\b.*\bbottleneck\b"),
     ],
 )

@@ -2,32 +2,25 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file as read_features
 from safetensors.torch import load_file
 from torch import Tensor
 
-from lm.code_model import layer_features
-from lm.gpt import GPTConfig
-from lm.model import LanguageModel
-from lm.probing.vectors import VectorConfig, bags_of_codes, pool
+from lm.probing.vectors import VectorConfig, bags_of_codes
 from lm.tokens import BatchConfig, CodeSequences, fitting_batches
 from pipelines.jobs.run_rules import run_settings
 from pipelines.stages import features
 from pipelines.stages.codebooks import frame_sample, input_sample
-from pipelines.stages.features import CodedViews, SoftlyCodedViews, code_features, codes, gpt_features
+from pipelines.stages.features import CodedViews, codes
 from pipelines.stages.stage_options import VocoderSettings
 from pipelines.stages.stored_arrays import waveforms
 from pipelines.stages.voices import CodedIn, vocoder
 from pipelines.store.stage import Session
 from pipelines.store.store import CURVE, CachedArtifact
-from pipelines.store.stored_features import FEATURES
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import (
     AUDIO,
@@ -42,8 +35,8 @@ from tests.pipelines.tiny import (
 )
 from tests.pipelines.tiny_chain import composed
 from tokenizer.augmentations import SoundChanges
-from tokenizer.codes import Codes, soft_assignments, spacing_of
-from tokenizer.encoder import Encoder, encode, soft_codes
+from tokenizer.codes import Codes
+from tokenizer.encoder import Encoder, encode
 from tokenizer.parquet import shard_path
 from vocoder.crops import CropsConfig
 from vocoder.vocoder import Vocoder
@@ -180,40 +173,6 @@ def test_processes_share_the_windows_of_a_step_or_are_told_what_to_change() -> N
 def _recordings(folder: Path) -> Clips:
     sounds = enumerate(sweep(seconds, RATE) for seconds in (0.45, 1, 0.175, 0.65))
     return Clips.from_rows(folder, [write_clip(folder, f"{number}.wav", sound) for number, sound in sounds])
-
-
-@pytest.mark.parametrize(("augmentations", "at_once"), [(1, 200), (3, 1), (3, 100_000)])
-def test_bags_of_soft_codes_and_states_that_a_gpt_has_of_them_are_means_over_the_augmentations(
-    augmentations: int, at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pipelines.stages.features.BOTTLENECKS_AT_ONCE", at_once)
-    tokenizer, manifest = save_tokenizer(tmp_path, seed=0, mels=8), _recordings(tmp_path)
-    config = GPTConfig(model_dim=8, layers=1, heads=1, ffn_dim=16, context=17, dropout=0.0, init_std=0.3)
-    model = LanguageModel.create(config, tokenizer.format, seed=0)
-    model.save_pretrained(tmp_path / "lm")
-    vectors = VectorConfig(test_time_augmentation=augmentations, poolings=("thirds_max", "mean"), layers=("last",))
-    session, (artifact, lm) = session_of(tmp_path), parts_of(tmp_path, "tokenizer", "lm")
-    reading = reading_of(manifest, vectors)
-    coded = SoftlyCodedViews(reading=reading, tokenizer=artifact)
-    assert coded.format == tokenizer.format
-    found = read_features(code_features(session, coded).folder / FEATURES)["bag_of_codes:thirds_max"]
-    states = read_features(gpt_features(session, coded, lm, states=("inner",)).folder / FEATURES)["gpt/inner_1:mean"]
-    assert found.shape == (4, 4 * 2 * 8)
-    views = iter(reading.views)
-    for row, state, clip in zip(found, states, manifest.clips, strict=True):
-        sound = read(tmp_path / clip.path, tokenizer.config.audio.sample_rate).samples
-        bottlenecks = [torch.from_numpy(tokenizer.vectors(sound))]
-        for view in [*islice(views, augmentations)][1:]:
-            pieces = reading.encoder(artifact).log_mel(view, tokenizer.patch_frames)
-            bottlenecks += [torch.cat([each for _, each in tokenizer.signals(pieces)])]
-        nearest = partial(soft_assignments, centroids=tokenizer.centroids, spacing=spacing_of(tokenizer.centroids))
-        shares = [nearest(each.reshape(len(each), 2, -1)) for each in bottlenecks]
-        wanted = np.mean([pool(each.flatten(1).numpy(), "thirds_max") for each in shares], axis=0)
-        np.testing.assert_allclose(row, wanted, atol=1e-5)
-        assert row.sum() == pytest.approx(2 * 3 + row[-16:].sum(), abs=1e-4)  # shares of two streams sum to 1
-        soft = [soft_codes(tokenizer, each) for each in bottlenecks]
-        wanted = layer_features(model, soft, of=("inner",), vectors=vectors)["inner_1:mean"].mean(0)
-        np.testing.assert_allclose(state, wanted, atol=1e-5)
 
 
 def test_folds_share_the_codes_of_views_whose_bytes_know_no_split(tmp_path: Path) -> None:
