@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from pipelines.commandline.command import Command
-from pipelines.doctor import DoctorConfig, doctor
 from pipelines.jobs.coding import encode_recordings, score_recordings
 from pipelines.jobs.embedding import embed_recordings, probe_run
 from pipelines.jobs.predict import predict_recordings
@@ -16,8 +15,6 @@ from pipelines.plugins.figures import FiguresConfig, figures
 from pipelines.plugins.figures.chart_files import write_figures
 from pipelines.plugins.finetune import FinetuneConfig, finetune
 from pipelines.plugins.finetune.finetune_backbone import finetune_backbone
-from pipelines.plugins.publish import PublishConfig, publish
-from pipelines.plugins.publish.publishing import write
 from pipelines.probe_run import ProbeRunConfig, probe
 from pipelines.recordings import EmbedConfig, EncodeConfig, PredictConfig, ScoreConfig, embed, encode, predict, score
 from pipelines.runs import ListingConfig, RunsConfig, runs, store
@@ -108,13 +105,6 @@ COMMANDS: Mapping[str, Command] = {
         job=write_figures,
         meant=("charts", "plot"),
     ),
-    "publish": Command(
-        name="publish",
-        purpose="the models of a run on the Hugging Face hub, with a model card",
-        options=PublishConfig,
-        check=publish,
-        job=write,
-    ),
     "runs": Command(
         name="runs",
         purpose="the runs so far with their options and figures; --delete NAME, --prune DAYS",
@@ -128,12 +118,5 @@ COMMANDS: Mapping[str, Command] = {
         purpose="what a store holds, and whether it is as it was written",
         options=ListingConfig,
         check=store,
-    ),
-    "doctor": Command(
-        name="doctor",
-        purpose="what is installed, and what to do about what is missing",
-        options=DoctorConfig,
-        check=doctor,
-        meant=("check", "info"),
     ),
 }

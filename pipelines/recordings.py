@@ -152,7 +152,7 @@ class EmbedConfig(StoredOptions):
 
 def embed(settings: EmbedConfig) -> tuple[EmbedConfig, Path, Clips]:
     part = cast("ModelPart", METHODS[settings.method].trained_artifact) if reads_sound(settings.method) else None
-    rule = "wordless publish does not publish this model: name the folder of the run"
+    rule = "the hub gives commands no such model: name the folder of the run"
     settings.refuse_if(part is not None and is_on_hub(settings.model), "model", rule)
     part_of(settings.model, part or "lm")
     run = run_of(settings.model)

@@ -41,7 +41,6 @@ embed = partial(perform, COMMANDS["embed"])
 encode = partial(perform, COMMANDS["encode"])
 generate = partial(perform, COMMANDS["generate"])
 predict = partial(perform, COMMANDS["predict"])
-publish = partial(perform, COMMANDS["publish"])
 score = partial(perform, COMMANDS["score"])
 
 

@@ -1,6 +1,5 @@
 """The Hugging Face hub without a network: its local cache, and a server on 127.0.0.1 with the requests that we make."""
 
-import base64
 import hashlib
 import json
 import shutil
@@ -53,7 +52,6 @@ class HubServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answers)
         self.repos: dict[str, dict[str, bytes]] = {}
-        self.private: dict[str, bool] = {}
         self.asked: list[str] = []  # method and path of each request
 
     @property
@@ -92,35 +90,12 @@ class Answers(BaseHTTPRequestHandler):
             user, name, _, _, file = path.split("/", 4)
             self._give(self.server.repos.get(f"{user}/{name}", {}).get(file))
 
-    def do_POST(self) -> None:
-        self.server.asked.append(f"{self.command} {self.path}")
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if not self.headers.get("Authorization", "").startswith("Bearer "):
-            return self._answer({"error": "Invalid username or password."}, status=401)
-        if self.path.endswith("/api/repos/create"):
-            asked = json.loads(body)
-            repo = f"{asked['organization']}/{asked['name']}"
-            status = 409 if repo in self.server.repos else 200
-            if status == 200:
-                self.server.repos[repo], self.server.private[repo] = {}, asked["private"]
-            return self._answer({"url": f"{self.server.endpoint}/{repo}"}, status=status)
-        repo = "/".join(self.path.split("/")[3:5])
-        if self.path.endswith("/preupload/main"):
-            files = [{**each, "uploadMode": "regular", "shouldIgnore": False} for each in json.loads(body)["files"]]
-            return self._answer({"files": files})
-        if self.path.endswith("/commit/main"):
-            for line in (json.loads(line)["value"] for line in body.splitlines()[1:]):
-                self.server.repos[repo][line["path"]] = base64.b64decode(line["content"])
-            return self._answer({"commitUrl": f"{self.server.endpoint}/{repo}/commit/{COMMIT}", "commitOid": COMMIT})
-        return self._answer({"errors": [], "warnings": []})  # /api/validate-yaml
-
     def _describe(self, repo: str) -> None:
         if repo not in self.server.repos:
             return self._answer({"error": "Repository not found"}, status=404, code="RepoNotFound")
         files = [{"rfilename": name} for name in self.server.repos[repo]]
-        private = self.server.private.get(repo, False)
         return self._answer(
-            {"id": repo, "sha": COMMIT, "private": private, "siblings": files, "tags": [], "downloads": 0}
+            {"id": repo, "sha": COMMIT, "private": False, "siblings": files, "tags": [], "downloads": 0}
         )
 
     def _give(self, content: bytes | None) -> None:

@@ -20,7 +20,7 @@ def broken_library(error: BaseException) -> InputError | None:
         if libraries:
             reason = " ".join(f"{type(each).__name__}: {each}".split())
             problem = f"the library {libraries[-1]} cannot be imported ({reason[:MOST_CHARACTERS]})"
-            remedy = "install it again; wordless doctor looks at the installation"
+            remedy = "install it again, or make a new environment (make clean install)"
             if isinstance(each, MemoryError) or os_number(each) == errno.ENOMEM or "failed to map segment" in reason:
                 remedy = "give this shell more address space (ulimit -v), or the machine or container more memory"
             if "temporary directory" in reason:  # PyTorch imports dill, which looks for one

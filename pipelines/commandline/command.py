@@ -1,7 +1,7 @@
 """The wrapper around Hydra that all commands share: it quotes paths first, prints help, and prints errors in one line.
 
-Exit codes: 0 done; 1 a bug (with its traceback), or something needed that ``wordless doctor`` misses; 2 something that
-the user can correct (one line); 130 interrupted; 141 the reader of the output has closed it.
+Exit codes: 0 done; 1 a bug (with its traceback); 2 something that the user can correct (one line); 130 interrupted;
+141 the reader of the output has closed it.
 """
 
 import errno

@@ -59,7 +59,6 @@ COMMANDS = {  # name -> run whose models it uses, and words; at_NAME is a place,
         "finetune corpus.root=at_calls corpus.pattern={label}/* output=./model head=sequence threads=1 tracking=[]",
     ),
     "predict": ("classes", "predict input=at_calls output=./labels.tsv"),
-    "store": ("", "store store.root=at_smoke/store"),
 }
 
 
@@ -92,9 +91,7 @@ def made(checkout: Path, data: Path, work: Path, only: list[str] | None) -> dict
     calls = {name: ["run", *words({**flat(common), **flat(own)})] for name, own in runs.items()}
     for name, (model, call) in COMMANDS.items():
         command, *rest = call.split()
-        if model:
-            folder = f"at_{model}" + "/model" * (command == "predict")
-            rest.append(f"{'run' if command == 'publish' else 'model'}={folder}")
+        rest.append(f"model=at_{model}{'/model' * (command == 'predict')}")
         if command == "finetune":
             rest += [*HEADS, "store.root=./store"]
         calls[name] = [command, *(word.replace("=./", f"={work / 'at' / name}/") for word in rest)]

@@ -1,12 +1,11 @@
-"""The console script, what the doctor finds, and the methods that the guide explains."""
+"""The console script, and the methods that the guide explains."""
 
 import sys
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
 
-from pipelines import cli, doctor
+from pipelines import cli
 from pipelines.commands import COMMANDS
 from pipelines.methods.methods_table import METHODS
 from tests.calling import Command, python
@@ -52,7 +51,7 @@ def test_a_library_whose_import_fails_is_named_in_one_line() -> None:
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [
-        *(("dokter", "doctor"), ("enocde", "encode"), ("rum", "run")),
+        *(("dekode", "decode"), ("enocde", "encode"), ("rum", "run")),
         *(("train", "run"), ("classify", "finetune"), ("list", "runs")),
     ],
 )
@@ -61,40 +60,6 @@ def test_an_unknown_command_gets_the_nearest_name(
 ) -> None:
     code, _, told = Command(typed, monkeypatch, capsys)()
     assert (code, told.count("\n"), f" {meant}?" in told) == (2, 1, True)
-
-
-def test_the_doctor_prints_a_table(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = tmp_path / "a (store)/stage/0/entry.json"
-    place.parent.mkdir(parents=True)
-    place.write_text("{}")
-    for name in "ab":
-        (tmp_path / "some runs" / name).mkdir(parents=True)
-        (tmp_path / "some runs" / name / "results.json").write_text("{}")
-    monkeypatch.setenv("COLUMNS", "200")
-    places = (f"store.root={tmp_path / 'a (store)'}", f"runs={tmp_path / 'some runs'}")
-    code, table, told = Command("doctor", monkeypatch, capsys)(*places)
-    assert told == ""
-    for name in ("python", "cuda", "libsndfile", "vocoder engine", "espeak-ng", "store", "runs"):
-        assert f" {name}" in table
-    assert "a (store): 1 artifact," in table
-    assert "some runs: 2 runs," in table
-    assert code == int("\nneeded: " in table)
-
-
-@pytest.mark.parametrize(
-    ("wanted", "extra", "state", "told"),
-    [
-        ("no-such-thing>=2", "", "missing", "pip install 'no-such-thing>=2'"),
-        ("no-such-thing; extra == 'slurm'", "slurm", "optional", "wordless[slurm]"),
-        ("numpy>=99", "", "missing", "numpy>=99"),
-    ],
-)
-def test_what_is_missing_or_does_not_fit_has_a_remedy(wanted: str, extra: str, state: str, told: str) -> None:
-    found = doctor.library(Requirement(wanted), extra)
-    assert found.otherwise == state
-    assert told in found.remedy
 
 
 def test_the_page_of_comparisons_explains_every_method() -> None:

@@ -11,12 +11,8 @@ EXECUTING_MODULES = {
     *("torch.package", "torch.hub", "torch.jit", "torch.serialization", "imp"),
 }
 EXECUTING_NAMES = {"eval", "exec", "compile", "__import__"}
-# Files with other calls of that name, and what they call it of: numba's builder, our `Training`, safetensors' function,
-# and cards, whose YAML huggingface_hub loads safely.
-OTHER_LOADS = {
-    **{"vocoder/numba_streams.py": "builder", "wordless/training/fit.py": "training", "vocoder/vocoder.py": ""},
-    "pipelines/plugins/publish/publishing.py": "ModelCard",
-}
+# Files with other calls of that name, and what they call it of: numba's builder, our `Training`, safetensors' function.
+OTHER_LOADS = {"vocoder/numba_streams.py": "builder", "wordless/training/fit.py": "training", "vocoder/vocoder.py": ""}
 # Their from_pretrained reads safetensors and JSON.
 OURS = {"Tokenizer", "LanguageModel", "SampleLanguageModel", "Vocoder", "FineTunedModel", "FittedProbe", "cls"}
 # It imports modules that its own constants name: public names.

@@ -19,7 +19,7 @@ from wordless.base.processes import is_under_torchrun
 R = TypeVar("R")
 P = ParamSpec("P")
 Device = Literal["auto", "cpu", "cuda"]
-NO_DEVICE = "choose cpu, or see wordless doctor"
+NO_DEVICE = "choose cpu; nvidia-smi shows whether there is a GPU with its driver"
 B = TypeVar("B", bound="Batch")
 
 

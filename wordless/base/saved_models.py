@@ -365,7 +365,7 @@ def fetch(address: HubAddress, *parts: str, whole: bool = False) -> Path:
         if (model / CONFIG).is_file() and any(model.rglob("*.safetensors")):
             return Path(root, kept)
     wanted = " or ".join(f"{place}/{CONFIG}".lstrip("/") for place in places)
-    remedy = f"name a repository that wordless publish wrote, hf://{address.repo}/FOLDER; or {NETWORK}"
+    remedy = f"name a repository with the folder of a run, hf://{address.repo}/FOLDER; or {NETWORK}"
     raise InputError(f"{address} holds no {wanted} with its weights", remedy=remedy)
 
 

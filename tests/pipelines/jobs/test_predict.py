@@ -15,8 +15,7 @@ import soundfile
 import wordless
 from lm.finetuned import FineTunedModel
 from pipelines.store.store import SYNTHESISED
-from tests.calling import publish
-from tests.hub import serving, use_hub
+from tests.hub import store_in_cache, use_hub
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.jobs.conftest import Calling, Finetuned, rows_of, write_tone
 from tests.pipelines.tiny import AUDIO
@@ -124,21 +123,12 @@ def test_what_cannot_be_read_and_recordings_of_a_lower_rate_are_set_aside(
     assert len(predicted(classifier.folder, root, "all", upsample=True)) == 2
 
 
-def test_a_published_model_predicts_the_same(
+def test_a_model_of_the_hub_predicts_the_same(
     predicted: Predicted, classifier: Finetuned, tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HF_TOKEN", "hf_token")
-    config = {"repo": "user/tones", "private": True, "licence": "mit"}
-    with serving() as hub:
-        use_hub(monkeypatch, tmp_path / "home", endpoint=hub.endpoint)
-        publish({"run": str(classifier.folder), "upload": True, **config})
-        files = hub.repos["user/tones"]
-        names = ("config.json", "model.safetensors", "README.md")
-        assert files.keys() == {f"{place}{name}" for place in ("", "tokenizer/") for name in names}
-        assert b"license: mit" in files["README.md"]
-        assert (classifier.folder / "figures.md").read_bytes().strip() in files["README.md"]
-        published = predicted("hf://user/tones", tones, "a")
-    assert published == predicted(classifier.folder, tones, "b")
+    store_in_cache(tmp_path / "home", "user/tones", classifier.folder)
+    use_hub(monkeypatch, tmp_path / "home")
+    assert predicted("hf://user/tones", tones, "a") == predicted(classifier.folder, tones, "b")
 
 
 def answer_as_compared(predicted: Predicted, run: Path, corpus: Path, place: Path, method: str) -> dict[str, Any]:

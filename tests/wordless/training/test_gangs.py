@@ -38,7 +38,7 @@ def task(config):
         raise RuntimeError("rank 0 has left")  # as the process group says when it waits for one that has ended
     time.sleep(60)
 
-command(COMMANDS["doctor"], task)
+command(COMMANDS["runs"], task)
 """
 
 WAITING = """
@@ -92,7 +92,7 @@ def task(config):
             time.sleep(8)  # as while it encodes a corpus
         gang.barrier()
 
-command(COMMANDS["doctor"], task)
+command(COMMANDS["runs"], task)
 """
 
 DIVERGING = """
@@ -212,7 +212,7 @@ def test_processes_of_two_machines_connect_although_each_counts_its_restarts(tmp
 def test_processes_that_do_not_meet_say_so_in_one_line(absent: int, tmp_path: Path) -> None:
     (tmp_path / "connecting.py").write_text(CONNECTING)
     done = together("connecting.py", f"runs=rank_{absent}", cwd=tmp_path, timeout=120)
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("wordless doctor:")]
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("wordless runs:")]
     assert re.search(rf"process {1 - absent} of 2 .*0\.1 minutes.*--max-restarts", line)
     assert re.search(r"exitcode *: 2\b", done.stderr)
 

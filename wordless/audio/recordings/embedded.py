@@ -320,7 +320,8 @@ def _run_engine(request: Mapping[str, object]) -> str:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         if number := os_number(RuntimeError(reason)):
             raise OSError(number, os.strerror(number))
-        raise InputError(f"eSpeak NG failed ({reason}); run wordless doctor, or give recordings of your own")
+        remedy = "pip install --force-reinstall espeakng-loader, or give recordings of your own (corpus.root=FOLDER)"
+        raise InputError(f"eSpeak NG failed ({reason})", remedy=remedy)
     return done.stdout
 
 
