@@ -1,7 +1,6 @@
 """The language model of codes: a GPT and the format of its codes; scoring, states, generating, saving and loading."""
 
 import math
-import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -36,7 +35,7 @@ from tokenizer.codes import (
 from wordless.base import saved_models
 from wordless.base.arrays import FloatArray, IntArray
 from wordless.base.devices import copy_to, exact, require_device
-from wordless.base.messages import InputError, OldModelError, escape_markdown, require, samples_to_generate
+from wordless.base.messages import InputError, escape_markdown, require, samples_to_generate
 from wordless.base.saved_models import holds_rates
 from wordless.base.seeds import require_seed
 
@@ -57,8 +56,8 @@ class Saved:
     def __post_init__(self) -> None:
         if self.pitch is not None:
             require(self.codes.pitch is not None, "pitch", "given", "the codes have no stream of pitch")
-        elif self.codes.pitch is not None:
-            raise OldModelError("its GPT reads the pitch among the codes, and this version has it beside them")
+        else:
+            require(self.codes.pitch is None, "pitch", "missing", "the codes have a stream of pitch")
 
 
 class LanguageModel(nn.Module):
@@ -119,11 +118,6 @@ class LanguageModel(nn.Module):
 
     def read_side_streams(self, saved: Saved) -> None:
         """Take from a config what is learned of side streams."""
-
-    def fit_beside(self, train: Sequence[Codes], validation: Sequence[Codes]) -> dict[str, float]:
-        """Call `fit_side_streams`, which had this name in version 0.x; the next version does not know it."""
-        warnings.warn("fit_beside is now fit_side_streams", DeprecationWarning, stacklevel=2)
-        return self.fit_side_streams(train, validation)
 
     def fit_side_streams(self, train: Sequence[Codes], validation: Sequence[Codes]) -> dict[str, float]:
         """Fit to recordings what is learned of side streams, and return its errors on others."""

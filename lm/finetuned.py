@@ -3,7 +3,6 @@
 `lm/layer_reader.py` reads the states of all layers of a backbone, fine-tuned or not, for probes.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,7 +28,7 @@ from wordless.audio.waveform import Waveform
 from wordless.base.arrays import FloatArray
 from wordless.base.devices import copy_to, exact
 from wordless.base.files import replace_folder
-from wordless.base.messages import InputError, counted, escape_markdown, require
+from wordless.base.messages import InputError, counted, escape_markdown
 from wordless.base.options import build, match_choice
 from wordless.base.saved_models import FINE_TUNED, load_network, model_card, model_folder, reading, write_model
 
@@ -78,18 +77,18 @@ class FineTunedNetwork(nn.Module):
 
     def __init__(self, backbone: BackboneNetwork, head: nn.Module, reading: BackboneReading) -> None:
         super().__init__()
-        self.body = backbone  # saved weights have this name
+        self.backbone = backbone
         self.head = head
         self.reading = reading
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Map inputs ``(batch, time, ...)`` of lengths ``(batch,)`` to ``(batch, steps, width)`` and their lengths."""
-        outputs, steps = self.head(*read_states(self.body, self.reading, inputs, lengths))
+        outputs, steps = self.head(*read_states(self.backbone, self.reading, inputs, lengths))
         return outputs, steps
 
     def train(self, mode: bool = True) -> "FineTunedNetwork":
         super().train(mode)
-        for part in (self.body, *self.body.stack):
+        for part in (self.backbone, *self.backbone.stack):
             if not any(parameter.requires_grad for parameter in part.parameters()):
                 part.eval()
         return self
@@ -147,8 +146,8 @@ _VALUES_AT_ONCE = 1 << 24  # of their inputs, or of the states of a layer, with 
 class _Saved:
     """The content of ``config.json``."""
 
-    body: str  # the backbone's name in the table
-    body_config: dict[str, object]
+    backbone: str  # its name in the table
+    backbone_config: dict[str, object]
     head: str
     task: dict[str, object]
     weights_sha256: str
@@ -169,12 +168,6 @@ class FineTunedModel:
         self.channel: Channel = "mean"  # of the recordings that it was trained on
         self.folder: Path | None = None  # that the model was loaded from; it holds what the front end reads
 
-    @property
-    def body(self) -> Backbone:
-        """`backbone`, which had this name in version 0.x; the next version does not know it."""
-        warnings.warn("body is now backbone", DeprecationWarning, stacklevel=2)
-        return self.backbone
-
     @classmethod
     def from_pretrained(
         cls,
@@ -182,23 +175,17 @@ class FineTunedModel:
         *,
         backbone: type[Backbone] | None = None,
         device: str = "cpu",
-        body: type[Backbone] | None = None,
     ) -> "FineTunedModel":
         """Load a model that `save_pretrained` wrote, from a folder or, as ``user/name``, from the Hugging Face hub.
 
-        ``backbone`` is the class of its backbone, by default that of `BACKBONE_CLASSES` with its name. The
-        argument was called ``body`` in version 0.x, and the next version does not know this name.
+        ``backbone`` is the class of its backbone, by default that of `BACKBONE_CLASSES` with its name.
         """
-        if body is not None:
-            require(backbone is None, "body", "given", "backbone is its name of today: give one of both")
-            warnings.warn("body is now backbone", DeprecationWarning, stacklevel=2)
-            backbone = body
         backbones = BACKBONE_CLASSES if backbone is None else {backbone.name: backbone}
         folder = model_folder(folder, FINE_TUNED)
         with reading(folder, FINE_TUNED, _Saved) as saved:
-            match_choice((*backbones,), saved.body, option="body")
+            match_choice((*backbones,), saved.backbone, option="backbone")
             match_choice((*_HEADS,), saved.head, option="head")
-            described = build(backbones[saved.body], saved.body_config, name="body_config")
+            described = build(backbones[saved.backbone], saved.backbone_config, name="backbone_config")
             task = build(_HEADS[saved.head], saved.task, name="task")
 
             def create() -> FineTunedNetwork:
@@ -233,8 +220,8 @@ class FineTunedModel:
     def write(self, folder: Path, *, card: str | None = None, **recordings: object) -> None:
         """Write model.safetensors and, last, config.json, with what is said of the ``recordings`` that can be read."""
         config = {
-            "body": self.backbone.name,
-            "body_config": asdict(self.backbone),
+            "backbone": self.backbone.name,
+            "backbone_config": asdict(self.backbone),
             "head": self.task.name,
             "task": asdict(self.task),
             **recordings,

@@ -65,7 +65,7 @@ def loaded(reader: LayerReader) -> BackboneNetwork:
     if reader.trained is not None:
         return FineTunedModel.from_pretrained(
             reader.trained, backbone=type(reader.backbone), device=reader.device
-        ).network.body
+        ).network.backbone
     return reader.backbone.create(seed=reader.seed, weights=reader.weights).eval().to(reader.device)
 
 

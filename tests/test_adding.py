@@ -157,7 +157,7 @@ def test_the_backbone_is_probed_and_has_a_head(imported: dict[str, ModuleType], 
     write_model(tmp_path / "model", network, {})
     again = backbone.create(seed=1, weights=tmp_path / "model")
     assert isinstance(again, module.Recurrent)
-    assert all(torch.equal(own, again.state_dict()[name]) for name, own in network.body.state_dict().items())
+    assert all(torch.equal(own, again.state_dict()[name]) for name, own in network.backbone.state_dict().items())
     outputs, steps = network(torch.randn(2, 9, 8), torch.tensor([9, 5]))
     assert (outputs.shape, steps.tolist()) == ((2, 1, 2), [1, 1])
 

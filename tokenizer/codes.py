@@ -17,7 +17,6 @@ reads them.
 
 import hashlib
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
@@ -328,11 +327,6 @@ class Codes:
         if stream not in self.format.side_streams:
             return np.full(len(self), stream.unknown, np.int32)
         return self.values[:, self.format.column(stream)]
-
-    def beside(self, stream: SideStream) -> IntArray:
-        """Return `side_stream`, which had this name in version 0.x; the next version does not know it."""
-        warnings.warn("Codes.beside is now Codes.side_stream", DeprecationWarning, stacklevel=2)
-        return self.side_stream(stream)
 
     def with_side_streams(
         self, codes_format: CodesFormat, streams: Mapping[SideStream, IntArray] = NO_STREAMS

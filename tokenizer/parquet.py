@@ -36,7 +36,6 @@ MAX_GROUP_BYTES = 1 << 30  # of a row group's columns, uncompressed
 _TEXTS = ("path", "split", "label", "group")
 _NUMBERS = (("offset_frames", pa.int32()), ("num_samples", pa.int64()))
 CODES = "codes"  # column of the spectrum, time-major, stream-minor; a stream beside it has a column of its own name
-OLD_CODES = "values"  # column of older files, with all streams of each time step
 _COLUMNS = pa.schema([*((name, pa.string()) for name in _TEXTS), *_NUMBERS])
 SPAN_COLUMNS = ("start", "end")  # seconds within the file ``path``; only in files with segments
 OPTIONAL = ("split", "label", "group", *SPAN_COLUMNS)  # columns with missing values
@@ -203,8 +202,7 @@ def _clips(files: Iterable[Path], format: CodesFormat) -> Iterator[CodedClip]:
             footer = pq.read_metadata(file)
             there = footer.schema.to_arrow_schema().names
             shared = [name for name in _TEXTS if name in there]  # texts of many rows are not copied
-            numbers = [OLD_CODES] if CODES not in there and OLD_CODES in there else _number_columns(format)
-            wanted = _schema(numbers, segments=bool({*SPAN_COLUMNS} & {*there}))
+            wanted = _schema(_number_columns(format), segments=bool({*SPAN_COLUMNS} & {*there}))
             with pq.ParquetFile(file, metadata=footer, read_dictionary=shared) as shard:
                 for group in range(shard.num_row_groups):
                     table = shard.read_row_group(group, columns=wanted.names)
@@ -215,7 +213,7 @@ def _clips(files: Iterable[Path], format: CodesFormat) -> Iterator[CodedClip]:
 def _batch(table: pa.Table, wanted: pa.Schema, format: CodesFormat) -> list[CodedClip]:
     """Convert rows to clips. Each clip copies its codes, so that keeping one clip does not keep all rows."""
     columns = {field.name: _column(table, field) for field in wanted}
-    lists = {name: columns.pop(name) for name in (OLD_CODES, *_number_columns(format)) if name in columns}
+    lists = {name: columns.pop(name) for name in _number_columns(format)}
     rows = pa.RecordBatch.from_pydict(columns).to_pylist()
     found = {name: (each.offsets.to_numpy(), each.values.to_numpy()) for name, each in lists.items()}
     return [
@@ -249,7 +247,7 @@ def _clip(row: dict[str, Any], numbers: Mapping[str, IntArray], format: CodesFor
     if span and (start is None or end is None or not 0 <= start < end < math.inf):
         raise InputError(f"start is {start} and end {end} seconds; a segment has 0 <= start < end, or neither")
     [(name, values), *others] = numbers.items()
-    streams = format.streams if name == OLD_CODES else format.spectral_streams
+    streams = format.spectral_streams
     if len(values) % streams:
         raise InputError(f"clip {path}: {len(values)} {name} are no whole time steps of {streams} streams")
     steps = values.reshape(-1, streams)

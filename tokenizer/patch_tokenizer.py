@@ -45,7 +45,6 @@ from tokenizer.tokenizer_config import (
     SpeechLayerConfig,
     TokenizerConfig,
     fingerprint,
-    stored_config,
     weight_shapes,
 )
 from wordless.audio.audio_options import Channel, SpectrogramConfig
@@ -544,7 +543,7 @@ class Tokenizer(nn.Module):
         """Write ``model.safetensors``, a model card and, last, ``config.json``: a folder with a config is whole."""
         own = self.config
         alone = {} if self.alone_gain is None else {"alone_gain": self.alone_gain}
-        config = {**stored_config(own), "gain": self.gain, **alone, "fingerprints": self._fingerprints}
+        config = {**asdict(own), "gain": self.gain, **alone, "fingerprints": self._fingerprints}
         facts = self.facts | {
             "patch": f"{own.patch.frames} frames of {own.height} mel bands",
             "bottleneck": own.autoencoder.bottleneck,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -111,7 +111,7 @@ class TokenizerConfig(TokenizerSizes):
         """Return the format of the codes of a tokenizer that has ``learned`` the tensors of `weight_shapes`."""
         # The fingerprint of front end and autoencoder is the same for codebooks of any size, and for any code decoder,
         # which changes no code.
-        stored = {name: each for name, each in stored_config(self).items() if name not in ("pitch", "decoder")}
+        stored = {name: each for name, each in asdict(self).items() if name not in ("pitch", "decoder")}
         config = stored | {"codebook_size": 0}
         own = {name: each for name, each in learned.items() if name != CENTROIDS and not name.startswith(DECODER)}
         tokenizer = fingerprint(config, own)
@@ -136,17 +136,15 @@ class TokenizerConfig(TokenizerSizes):
 
 @dataclass(frozen=True, kw_only=True)
 class SavedTokenizer(TokenizerConfig):
-    """The content of ``config.json``; older folders lack what has a default."""
-
-    GONE: ClassVar[Mapping[str, object]] = {"levels": 1}  # residual codebooks
+    """The content of ``config.json``."""
 
     gain: float = 0.0  # dB, of sound of the codes
-    alone_gain: float | None = None  # dB, of sound of codes without their decoder; older ones did not keep it
+    alone_gain: float | None = None  # dB, of sound of codes without their decoder; None: there is no decoder
     fingerprints: dict[str, str]  # `tokenizer` and `codebook` of the codes' format, and `decoder`, if there is one
 
     @property
     def gain_without_decoder(self) -> float:
-        """Make-up gain in dB of codes that are decoded alone; where it is not known, that of the decoder."""
+        """Make-up gain in dB of codes that are decoded alone."""
         return self.gain if self.alone_gain is None else self.alone_gain
 
     @property
@@ -167,7 +165,7 @@ def front_end_fingerprint(folder: Path) -> str:
             return front_end_fingerprint(saved_models.rate_folder(folder, saved["rates"]))
         audio = build(SpectrogramConfig, saved["audio"], name="audio")
         with safe_open(folder / WEIGHTS, "pt") as learned:
-            return fingerprint(audio.key, {name: learned.get_tensor(name) for name in ("mean", "std")})
+            return fingerprint(asdict(audio), {name: learned.get_tensor(name) for name in ("mean", "std")})
 
 
 def weight_shapes(config: TokenizerConfig) -> dict[str, Tensor]:
@@ -182,18 +180,6 @@ def weight_shapes(config: TokenizerConfig) -> dict[str, Tensor]:
         weights |= {f"{DECODER}{name}": tensor for name, tensor in decoder.state_dict().items()}
     absolute = {} if config.level is None else {"absolute": statistics.expand(2, -1)}
     return {"mean": statistics, "std": statistics, CENTROIDS: centroids, **absolute, **weights}
-
-
-def stored_config(config: TokenizerConfig) -> dict[str, Any]:
-    """Return the config for files and fingerprints, without later options at the value that means "as before"."""
-    values = asdict(config)
-    for name in ("speech_layer", "pitch", "decoder"):
-        if values[name] is None:
-            del values[name]
-    for name, before in (("remove_mean", "none"), ("dynamic_range", None), ("channel", "mean"), ("levelling", None)):
-        if values["audio"].get(name) == before:
-            del values["audio"][name]
-    return values
 
 
 def fingerprint(config: object, tensors: Mapping[str, Tensor]) -> str:

@@ -327,7 +327,7 @@ def _correlations(frames: DoubleArray, window: int, lags: range) -> DoubleArray:
 def by_itself(sound: Waveform, guard: RunawayGuard | None) -> Figures:
     """Measure the faults of a sound; ``runaway_clips`` is None without a guard that knows what is too loud."""
     levels, samples = sound_levels(sound), torch.from_numpy(sound.samples)
-    # Silence has its own figure; older vocoders have no loudness range.
+    # Silence has its own figure.
     loud = None if guard is None else float(guard.fault(samples, sound.sample_rate, meant=0.0) == "loud")
     return {
         **levels,

@@ -34,7 +34,7 @@ from vocoder.generation import (
     generate,
 )
 from vocoder.vocoder_options import TEMPERATURE, EngineChoice, Sampling, SoundOptions, WaveNetConfig
-from vocoder.wavenet import BANDS, UNKNOWN_GROUP, WaveNet, mu_law_decode, mu_law_encode, vocoder_card
+from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, mu_law_decode, mu_law_encode, vocoder_card
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.levels import Excerpt, block_energies, half_energy
 from wordless.audio.pitch_contour import resolves_pitch
@@ -42,8 +42,8 @@ from wordless.audio.reading import Samples, as_waveform, resampled
 from wordless.audio.waveform import Waveform, skip_samples
 from wordless.base.arrays import IntArray
 from wordless.base.devices import require_device
-from wordless.base.messages import InputError, OldModelError, require
-from wordless.base.saved_models import VOCODER, WEIGHTS, load_network, model_folder, read_header, reading, write_model
+from wordless.base.messages import InputError, require
+from wordless.base.saved_models import VOCODER, load_network, model_folder, reading, write_model
 
 Sound = Waveform | Samples  # of a prompt
 SEMITONES_PER_OCTAVE = 12.0
@@ -226,7 +226,7 @@ class SavedVocoder:
     tokenizer: str = ""  # fingerprint; empty: of none, but start weights for all tokenizers of the front end log_mel
     log_mel: SpectrogramConfig | None = None  # of start weights, which read it as it is, without normalisation
     wavenet: WaveNetConfig
-    loudness: LoudnessRange | None = None  # older folders do not have it
+    loudness: LoudnessRange | None = None  # of start weights: they are loud and soft
     voice: VoiceHead | None = None
     began_at: str | None = None
     steps: int | None = None
@@ -297,8 +297,6 @@ class Vocoder:
         )
         folder = model_folder(folder, VOCODER)
         with reading(folder, VOCODER, SavedVocoder) as saved:
-            if saved.wavenet.pitch and BANDS not in read_header(folder / WEIGHTS):
-                raise OldModelError("it reads no harmonics")
             model = load_network(partial(WaveNet, saved.wavenet), folder, saved.weights_sha256)
         return cls(
             model.to(require_device(device)),

@@ -7,9 +7,8 @@ inputs in `vocoder.frames` and of its crops; engines, `vocoder.generation`, `voc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from wordless.base.options import MOST_LAYERS, Options, option
 from wordless.base.seeds import MAX_SEED
@@ -38,9 +37,6 @@ class WaveNetSizes(Options):
 @dataclass(frozen=True, kw_only=True)
 class WaveNetConfig(WaveNetSizes):
     """Sizes of a conditional WaveNet."""
-
-    # Fields of older versions, with the values of networks that are still right.
-    GONE: ClassVar[Mapping[str, object]] = {"code_position": False, "codebook": "", "codebook_size": 0, "streams": 1}
 
     # These three are those of the tokenizer.
     hop_length: int = 160  # samples per frame

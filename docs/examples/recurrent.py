@@ -59,5 +59,5 @@ class RecurrentBackbone(LogMelBackbone):
             torch.manual_seed(seed)
             network = Recurrent(self.audio.n_mels, self.dim, self.layers)
         if weights is not None:
-            load_part(network, weights, "body.")
+            load_part(network, weights, "backbone.")
         return network

@@ -245,5 +245,5 @@ class AudioTransformerBackbone(Backbone):
             with torch.no_grad():
                 cast(nn.Linear, encoder.front_end[0]).weight.mul_(FIRST_FILTERS)
         if weights is not None:
-            load_part(encoder, weights, "body.")
+            load_part(encoder, weights, "backbone.")
         return encoder

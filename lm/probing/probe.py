@@ -62,10 +62,10 @@ Features = Mapping[str, FloatArray]  # of each split, or of each candidate
 _Point = dict[str, Any]  # a figure of the test clips under one condition, as plain values
 _NOISE = "noise"  # beside the splits: test clips with noise, one ratio after the other
 DRAWS = 5  # of the clips with labels, per share
-# Figures of a candidate: name in the files of an artifact, as older versions wrote it -> attribute of `ProbeResult`.
+# Figures of a candidate: name in the files of an artifact -> attribute of `ProbeResult`.
 _FIGURES = {
-    "bound": "clipping",
-    "penalty": "c",
+    "feature_clipping": "clipping",
+    "inverse_regularisation": "c",
     **{each: each for each in ("validation_accuracy", "test_accuracy", "low", "high")},
 }
 ONE_ERROR = 0.6827  # confidence of an interval of one standard error to each side
@@ -414,8 +414,8 @@ def method_record(
         "parts": winner.parts,
         "predictions": task.names(predicted),
         **scores,
-        "layer_penalties": len(candidates[0].tries) if candidates else 0,
-        "penalties": len(winner.tries),
+        "layer_regularisation_strengths": len(candidates[0].tries) if candidates else 0,
+        "regularisation_strengths": len(winner.tries),
         "probabilities": _rounded(tested.max(1)) if certain else None,
         "candidates": [_candidate_record(each, task) for each in candidates],
         "learning_curve": list(curve),

@@ -172,7 +172,7 @@ def _shares(parts: DoubleArray, energy: DoubleArray) -> DoubleArray:
 
 def front_end_pictures(folder: Path, sample_rate: int, *, title: str) -> list[PictureRecord]:
     """Draw the front end ``(filters, samples)`` of the trained Audio Transformer in ``folder``."""
-    filters, energies = sorted_filters(load_file(folder / WEIGHTS)["body.front_end.0.weight"])
+    filters, energies = sorted_filters(load_file(folder / WEIGHTS)["backbone.front_end.0.weight"])
     centres = energies.argmax(1) * sample_rate / filters.shape[1]  # in Hz
     parts = filters, energies, centres, sample_rate, title
     return [_spectra(*parts), _gallery(*parts)]

@@ -83,11 +83,6 @@ class AugmentedInputs:
     copies: tuple[CachedArtifact, ...] = ()
     changed: float = 0.0  # share of draws of training clips in which a copy is heard
 
-    @property
-    def key(self) -> object:
-        """The artifact, which keys knew before there were copies."""
-        return [self.artifact, self.copies, self.changed] if self.copies else self.artifact
-
     def of(self, split: Split) -> StoredClips:
         copies = [stored_clips(each, split) for each in self.copies] if split == "train" else []
         return stored_clips(self.artifact, split).with_copies(copies, self.changed)
@@ -233,7 +228,7 @@ def learn_labels(
         validation.clips, targets, batch_size=size, at_most=training.at_most, most_inputs=most
     )
     network = create_network(source.backbone, source.create(seed=fit.seed), task, seed=fit.seed)
-    freeze(network.body, training.frozen)
+    freeze(network.backbone, training.frozen)
     sound = read_by(views, 1 / source.backbone.reading.inputs_per_second)
     run.fit(training.option, network, batches, held_out, partial(task_loss, task=task), fit, sound=sound)
     model = FineTunedModel(network, source.backbone, task)

@@ -34,7 +34,6 @@ from pipelines.stages.listening import (
     decode_clips,
     label_task,
     listening,
-    listening_recorded,
     measure_clips,
     recognise_labels,
 )
@@ -305,7 +304,6 @@ def make_sounds(trial: Trial) -> None:
         trial.add(listening(session, playback, artifacts["lm"], None, coded))
     else:
         trial.add(listening(session, playback))
-    trial.add(listening_recorded(session, playback))
     if (
         config.evaluated_clips
         and config.asks("label_accuracy")

@@ -50,8 +50,7 @@ def expected_costs(settings: RunSettings, clips: Clips, *, trials: int) -> Costs
             "vocoder": (1, 6.0 + WAVENET_STEP * settings.vocoder.fit.steps),
             "decoded": (1, 1.5 * settings.listening.evaluated_clips),
             "judged": (1, 2.0 * settings.listening.evaluated_clips),
-            "listening": (1, 25.0),
-            "listening_recorded": (1, 8.0),
+            "listening": (1, 33.0),
             "recognised": (1, 2.0),
         }
         start = settings.tokenizer.start

@@ -93,6 +93,8 @@ def find_corpus(
     ``require`` refuses labels that cannot be learned; None accepts all. ``option`` names the folder's in messages.
     """
 
+    Store(settings.store.root).require_format()  # before recordings are inspected for hours
+
     def folder() -> Path:
         Store(settings.store.root).use()  # before recordings are written there
         return settings.store.root / MADE[config.source]

@@ -209,7 +209,7 @@ def require_same_clips(folder: Path, listed: str, clips: Iterable[Clip], noun: s
         return
     try:
         before = read_manifest(folder / listed, folder).clips if (folder / listed).exists() else ()
-    except InputError:  # of an earlier version, or damaged: nobody can tell
+    except InputError:  # damaged: nobody can tell
         return
     then, now = ({(*clip.key, clip.label, clip.group, clip.fold) for clip in each} for each in (before, clips))
     if then != now:
@@ -236,9 +236,6 @@ def write_run_folder(
     # models of several folds stay in the store
     for part, names in _PARTS.items():
         replace_folder(folder / part, next((only[name].folder for name in names if name in only), None))
-    if "listening_recorded" in only:
-        for sound in sorted(only["listening_recorded"].folder.glob("*.wav")):
-            copy_file(sound, folder / "listening" / sound.name)
     if "judged" in only:
         for row in gross_pitch_error_clips(only["judged"]):
             for kind in row["sounds"]:

@@ -1,6 +1,7 @@
 """The settings of a run, built from a config, and refusals of options that contradict each other."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from functools import partial, reduce
 from typing import Any, TypeVar
 
@@ -85,7 +86,7 @@ def _set_sizes(values: dict[str, Any]) -> None:
     audio = build(AudioSettings, values["audio"], name="audio")
     with within("audio"):
         spectrogram = audio.spectrogram()
-    values["audio"] = spectrogram.key
+    values["audio"] = asdict(spectrogram)
     sizes = {name: getattr(spectrogram, name) for name in ("sample_rate", "hop_length", "n_mels")}
     values["vocoder"]["wavenet"].update(sizes, patch_frames=values["tokenizer"]["patch"]["frames"])
     for each in plugins():

@@ -37,7 +37,6 @@ from pipelines.pages.charts import (
 from pipelines.pages.phrasing import LATEX, draw, full_name, interval, latex_table, noise_label, number, percent
 from pipelines.pages.report import learning_charts, line_look
 from pipelines.results.run_record import (
-    FORMER_COLUMNS,
     NAMES,
     RESAMPLES,
     Comparison,
@@ -324,10 +323,8 @@ def _csv(runs: Runs) -> str:
             table[name] = table[name].where(table[name].notna(), value) if name in NAMES else value
         tables.append(table.astype(object))
     rates = ("codebook_size", "nominal_bits_per_second", "lm_bits_per_second")
-    names = dict.fromkeys(["job", "against_job", "run", *runs.options, *rates, *NAMES, "unit", *FORMER_COLUMNS])
+    names = dict.fromkeys(["job", "against_job", "run", *runs.options, *rates, *NAMES, "unit"])
     table = pandas.concat(tables or [frame(())])
-    for old, new in FORMER_COLUMNS.items():
-        table[old] = table[new]
     return str(table.reindex(columns=[*names]).to_csv(index=False, lineterminator="\n"))
 
 

@@ -63,7 +63,7 @@ def side_by_side_probes(clips: Clips, config: ProbeConfig, methods: Sequence[Cac
     """Put what the artifacts of all methods of a fold record beside the clips that they were asked about."""
     task = probe_task(clips, config)
     rows = [{**artifact.read_json(PROBE_RECORD), "artifact": artifact.key} for artifact in methods]
-    for step in ("layer_penalties", "penalties"):
+    for step in ("layer_regularisation_strengths", "regularisation_strengths"):
         require_equal_counts({row["of"]: row[step] for row in rows})
     test, validation = ([clips.clips[row] for row in task.rows[split]] for split in ("test", "validation"))
     return {
@@ -386,8 +386,8 @@ class Probes:
             split_groups=groups if self.by == "split" else {},
             clips_key=list_hash([self.by, *clips])[:16],
             notices=sorted({notice for one in self.probes.values() for notice in one["notices"]}),
-            layer_regularisation_strengths=max(row["layer_penalties"] for row in first["methods"]),
-            regularisation_strengths=max(row["penalties"] for row in first["methods"]),
+            layer_regularisation_strengths=max(row["layer_regularisation_strengths"] for row in first["methods"]),
+            regularisation_strengths=max(row["regularisation_strengths"] for row in first["methods"]),
             feature_clipping=[*self.config.feature_clipping],
             classifier=self.config.classifier,
             choose_by=chosen_by.pop() if len(chosen_by) == 1 else "auto",  # it differs between folds
@@ -409,14 +409,14 @@ def _noise_of(points: Points) -> Condition:
 
 
 def _chosen(probed: Mapping[str, Any]) -> dict[str, Any]:
-    if not probed["penalties"]:
+    if not probed["regularisation_strengths"]:
         return {}
     layer, pooling = parts_of_key(probed["chosen"])
     return {
         "layer": layer,
         "pooling": pooling,
-        "feature_clipping": probed["bound"],
-        "inverse_regularisation": probed["penalty"],
+        "feature_clipping": probed["feature_clipping"],
+        "inverse_regularisation": probed["inverse_regularisation"],
     }
 
 
@@ -459,7 +459,7 @@ def write_predictions(
         table = pandas.DataFrame(sounds, columns=["clip", "path", "start", "end", "group"])
         table = table.assign(label=[*map(text, probed["truth"])], fold=None if by == "split" else fold, seed=seed)
         for row in probed["methods"]:
-            chosen = row["chosen"] if row["penalties"] else None
+            chosen = row["chosen"] if row["regularisation_strengths"] else None
             answers = {"prediction": [*map(text, row["predictions"])], "probability": row["probabilities"]}
             tables.append(table.assign(**answers, method=row["of"], candidate=chosen, split="test"))
     with aside(path) as beside:

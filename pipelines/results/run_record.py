@@ -145,7 +145,8 @@ def unit_of_figure(name: str) -> str:
 
 def title_of_figure(name: str) -> str:
     """Write the name of a figure in words."""
-    of, tail = _base(name)
+    of = name.removesuffix("_difference")
+    tail = name[len(of) :]
     measure = MEASURES.get(of)
     return (measure.title if measure and measure.title else of.replace("_", " ")) + tail.replace("_", " ")
 
@@ -218,16 +219,6 @@ class Row:
 
 NAMES: Final = tuple(column.name for column in fields(Row))
 _EMPTY: Final = tuple(None if column.default is MISSING else column.default for column in fields(Row))
-# Names of version 0.x, which files of this version have beside those of today, and which are read: columns, figures,
-# and parts of the section ``comparison``.
-FORMER_COLUMNS: Final = {"bound": "feature_clipping", "penalty": "inverse_regularisation"}
-FORMER_FIGURES: Final = {"lost_pitch": "gross_pitch_errors"}
-FORMER_PARTS: Final = {
-    "bounds": "feature_clipping",
-    "penalties": "regularisation_strengths",
-    "layer_penalties": "layer_regularisation_strengths",
-}
-FORMER: Final = "former_name"  # column of the copies of figures under such a name, true in them alone
 # The columns that are empty in a row over all folds, seeds, groups and labels, and without added noise.
 OVERALL: Final = MappingProxyType(dict.fromkeys(("fold", "seed", "group", "share", "noise", "noise_snr")))
 
@@ -240,41 +231,18 @@ def frame(rows: Iterable[Row]) -> DataFrame:
 
 
 def read_frame(records: Iterable[Mapping[str, Any]]) -> DataFrame:
-    """Build the frame from the list in ``results.json``, with the names of today; unknown columns are left out."""
+    """Build the frame from the list in ``results.json``; unknown columns are left out."""
     table = list[tuple[object, ...]]()
     for record in records:
-        if record.get(FORMER):  # it repeats another one under a name of before
-            continue
-        named = dict(record)
-        for old, new in FORMER_COLUMNS.items():
-            if old in named:
-                named.setdefault(new, named[old])
-        of, tail = _base(named["name"])
-        named["name"] = FORMER_FIGURES.get(of, of) + tail
-        if not isinstance(value := named["value"], int | float):
-            raise TypeError(f"the value of {named['name']!r} is {value!r}, and no number")
-        table.append((*map(named.get, NAMES, _EMPTY), unit_of_figure(named["name"])))
+        if not isinstance(value := record["value"], int | float):
+            raise TypeError(f"the value of {record['name']!r} is {value!r}, and no number")
+        table.append((*map(record.get, NAMES, _EMPTY), unit_of_figure(record["name"])))
     return DataFrame(table, columns=[*NAMES, "unit"], dtype=object)
 
 
 def records(rows: DataFrame) -> list[dict[str, Any]]:
-    """Return the rows as plain records, for files and for users, with the columns and figures of version 0.x beside."""
-    found: list[dict[str, Any]] = rows.to_dict("records")
-    for record in found:
-        for old, new in FORMER_COLUMNS.items():
-            record[old] = record[new]
-    renamed = {new: old for old, new in FORMER_FIGURES.items()}
-    copies = [(record, _base(record["name"])) for record in found]
-    return found + [
-        {**record, "name": renamed[of] + tail, FORMER: True} for record, (of, tail) in copies if of in renamed
-    ]
-
-
-@cache
-def _base(name: str) -> tuple[str, str]:
-    """Split the name of a figure into that of what was measured, and the rest, such as ``_difference``."""
-    of = name.removesuffix("_difference")
-    return of, name[len(of) :]
+    """Return the rows as plain records, for files and for users."""
+    return rows.to_dict("records")  # type: ignore[return-value]  # names of columns are texts
 
 
 def where(rows: DataFrame, **columns: object) -> list[Row]:
@@ -375,7 +343,7 @@ class Comparison:
     trainings: dict[str, dict[str, TrainingRecord]] = field(default_factory=dict)  # by method, then fold
     # by method: processor seconds of its training and of each stage that it reads, over all folds and seeds
     costs: dict[str, dict[str, float]] = field(default_factory=dict)
-    described: dict[str, MethodRecord] = field(default_factory=dict)  # by method; older records lack it
+    described: dict[str, MethodRecord] = field(default_factory=dict)  # by method
     pictures: list[PictureRecord] = field(default_factory=list)  # of what methods have learned in the first fold
     figures: DataFrame = field(default_factory=lambda: frame(()))  # of the run
 
@@ -605,12 +573,9 @@ def read_results(folder: Path) -> Results:
     try:
         content = cast(Any, read_json_escaped(path.read_bytes()))
         found = {name: value for name, value in content.items() if name in (*Results.__annotations__, *PLUGINS)}
-        for section in (each for name, each in found.items() if name != "figures" and "resampled" in each):
-            section["over"] = f"{section['resampled']}s"  # what earlier versions wrote as "clip" or "group"
         found["figures"] = figures = read_frame(content["figures"])
         if "comparison" in found:
-            named = {FORMER_PARTS.get(name, name): value for name, value in found["comparison"].items()}
-            known = {name: value for name, value in named.items() if name in Comparison.__annotations__}
+            known = {name: value for name, value in found["comparison"].items() if name in Comparison.__annotations__}
             found["comparison"] = Comparison(**known | {"figures": figures})
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         problem = f"{path} does not hold the results of a run ({type(error).__name__}: {error})"

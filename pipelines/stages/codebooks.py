@@ -55,15 +55,11 @@ def _columns(settings: TokenizerSettings) -> list[object]:
     return [settings.patch.frames, settings.sample_patches, settings.sample_hours, settings.seed]
 
 
-def _sampled_front_ends(audio: SpectrogramConfig) -> object:
-    return audio if audio.levelling is None else [audio, audio.absolute]
-
-
 @stage(
     "sample",
     title="statistics and a sample of {clips} clips",
     splits=TRAINED_ON,
-    keys={"settings": _columns, "audio": _sampled_front_ends},
+    keys={"settings": _columns},
 )
 @one_thread()
 def frame_sample(

@@ -274,7 +274,8 @@ def listening(
 ) -> None:
     """Make WAV files, their figures and spectrograms; with a language model, also its sounds.
 
-    ``rates`` is the tokenizer of a model of several rates. Pairs of the finest codes ``coded`` measure its sounds.
+    WAV files of the recorded log-mel, without codes, say what the synthesis alone loses. ``rates`` is the tokenizer of
+    a model of several rates. Pairs of the finest codes ``coded`` measure its sounds.
     """
     tokenizer, syntheses = playback.open()
     clips, excerpts = playback.clips.clips, playback.excerpts(tokenizer)
@@ -284,6 +285,7 @@ def listening(
     with speaking([*syntheses.values()], lambda notice: run.terminal.say(f"listening {notice}")):
         for kind, made in playback.speak(run, syntheses, dict(enumerate(codes)), title="generating sound"):
             sounds[kind] = [*made.values()]
+        _speak_recorded(run, playback, tokenizer, dict(enumerate(sounds[ORIGINAL])), dict(enumerate(codes)))
         if model is not None:
             config, device = playback.config, str(playback.device)
             coder = tokenizer if rates is None else Tokenizer.from_pretrained(rates.folder, device=device)
@@ -309,18 +311,6 @@ def listening(
         rows.append({**excerpt_row(clip, excerpt), "sounds": figures})
     filtered = {**playback.filtered, "pitch_comb": syntheses[WAVENET.key].comb}
     write_json(run.folder / LISTENING, {"clips": rows, **filtered, **generated})
-
-
-@stage("listening_recorded", title="recorded log-mel as sound")
-def listening_recorded(run: StageRun, playback: Playback) -> None:
-    """Write WAV files of the clips of `listening`, from their recorded log-mel: what is lost without any codes.
-
-    A stage of its own, so that the sounds of `listening` keep their key.
-    """
-    tokenizer = Tokenizer.from_pretrained(playback.tokenizer.folder, device=str(playback.device))
-    originals = {number: excerpt.waveform for number, excerpt in enumerate(playback.excerpts(tokenizer))}
-    codes = {number: tokenizer.encode(original) for number, original in originals.items()}
-    _speak_recorded(run, playback, tokenizer, originals, codes)
 
 
 def training_codes(*coded: CachedArtifact) -> tuple[list[Codes], list[Codes]]:

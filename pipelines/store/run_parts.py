@@ -26,7 +26,7 @@ from_hub = cache(fetch)  # a command asks several times for a part, and the hub 
 
 def is_finetuned(folder: Path) -> bool:
     """Return whether a folder is a fine-tuned model, whose config.json is written last; artifacts name no channel."""
-    return {"body", "head", "channel"} <= {*(find_object(folder / CONFIG) or {})}
+    return {"backbone", "head", "channel"} <= {*(find_object(folder / CONFIG) or {})}
 
 
 def part_of(model: Path, part: ModelPart, *, otherwise: str = "", rates: bool = False) -> Path:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from pipelines.store.run_parts import from_hub
 from wordless.base.files import find_object, read_object
-from wordless.base.messages import InputError, OldModelError, written
+from wordless.base.messages import InputError, written
 from wordless.base.saved_models import CONFIG, ModelKind, hub_address
 
 T = TypeVar("T")
@@ -40,8 +40,6 @@ def read_start(saved: type[T], folder: Path, option: str, start: str) -> T:
 def undamaged(option: str, start: str, folder: Path) -> Iterator[None]:
     try:
         yield
-    except OldModelError as error:
-        raise InputError(f"{option}={start}: {folder} is of an older version ({error}); name another one") from error
     except InputError as error:
         raise InputError(f"{option}={start}: {folder} is damaged: {error}; copy it again from its run") from error
 

@@ -20,6 +20,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from wordless.base.files import (
@@ -46,6 +47,8 @@ ENTRY, TIMINGS, BEGUN = "entry.json", "timings.json", "begun.json"  # the last o
 SYNTHESISED, UNPACKED = "embedded", "datasets"  # folders of recordings: the built-in corpus, unpacked data sets
 MADE = {"embedded": SYNTHESISED, "dataset": UNPACKED}  # source of recordings -> the folder that it writes them to
 CURVE, COVERAGE = "curve.json", "coverage.json"  # of a training: its losses, and what it read of its recordings
+# Of keys and files of every artifact, in the store's mark: raise it when a change makes no stored artifact usable.
+FORMAT = "wordless store 1\n"
 RESET_PEAK = "5"  # value that resets the peak of resident memory, see Linux's proc(5)
 
 
@@ -144,12 +147,26 @@ class Store:
         """Mark the store, and lock the mark, shared, as long as this object lives: nothing is pruned meanwhile."""
         if self._used:
             return
+        self.require_format()
+        mark = self.root / MARK
         with suppress(OSError):  # a store that may not be written, or a file system without locks
             self.root.mkdir(parents=True, exist_ok=True)
             with suppress(OSError):
-                (self.root / MARK).touch()
-            self._used.append(marked := (self.root / MARK).open("rb"))
+                mark.touch()
+                with mark.open("r+") as file:  # never empty again for another process that reads it at this moment
+                    file.write(FORMAT)
+            self._used.append(marked := mark.open("rb"))
             take_lock(marked, shared=True)
+
+    def require_format(self) -> None:
+        """Refuse a store with artifacts whose mark names another format, or none."""
+        mark, found = self.root / MARK, ""
+        with suppress(FileNotFoundError):
+            found = mark.read_text(errors="replace")
+        if found != FORMAT and any(self.root.glob(f"*/*/{ENTRY}")):
+            rule = "it is a store of another version of Wordless"
+            remedy = f"delete it (rm -r {quote(str(self.root))}), or name another folder"
+            raise InputError(option="store.root", value=self.root, rule=rule, remedy=remedy)
 
     def folder(self, cache_key: CacheKey) -> Path:
         return self.root / cache_key.stage / cache_key.digest

@@ -243,8 +243,7 @@ class Tracking:
             values = values_of(point)
             losses = {title: values[name] for name, title in _LOSSES.items() if name in values}
             self._writer.add_scalars("loss", losses, point["step"])
-            if "learning_rate" in values:  # artifacts of older versions lack it
-                self._writer.add_scalar("learning_rate", values["learning_rate"], point["step"])
+            self._writer.add_scalar("learning_rate", values["learning_rate"], point["step"])
         self._writer.flush()
 
     def _each(self, names: Sequence[str], work: Callable[[TrackedRun, str], None]) -> None:

@@ -100,7 +100,13 @@ def _row(of: str, share: float, truth: list[str], held_out: list[str], rng: np.r
     layers = [f"gpt/layer_{n}:{p}" for n in (1, 2) for p in ("mean", "thirds")] + ["gpt/all_layers:mean"]
     keys = {"gpt": layers, "supervised_head": []}.get(of, [f"{of}:mean"])
     accuracy, judged = float(right.mean()), [number < round(share * VALIDATION) for number in range(VALIDATION)]
-    shared = {"test_accuracy": accuracy, "bound": 2.0, "penalty": 0.1, "low": accuracy - 0.05, "high": accuracy + 0.05}
+    shared = {
+        "test_accuracy": accuracy,
+        "feature_clipping": 2.0,
+        "inverse_regularisation": 0.1,
+        "low": accuracy - 0.05,
+        "high": accuracy + 0.05,
+    }
     point = {**shared, "values": [[accuracy]], "over": "clips", "hits": right.astype(float).tolist()}
     curve = [{"share": s, "clips": round(100 * s), **point} for s in (0.1, 1.0) if keys]
     return {
@@ -108,8 +114,8 @@ def _row(of: str, share: float, truth: list[str], held_out: list[str], rng: np.r
         **{"of": of, "chosen": keys[len(truth) // 20 % 2 * 3 % len(keys)] if keys else of, **shared},
         **{"macro_f1": accuracy, "mean_average_precision": accuracy, "validation_accuracy": float(np.mean(judged))},
         **{"validation_predictions": answers(held_out, judged), "validation_clips": VALIDATION, "parts": []},
-        **{"predictions": answers(truth, right.tolist()), "layer_penalties": 3 * bool(keys)},
-        "penalties": 6 * bool(keys),
+        **{"predictions": answers(truth, right.tolist()), "layer_regularisation_strengths": 3 * bool(keys)},
+        "regularisation_strengths": 6 * bool(keys),
         "candidates": [{"of": key, **shared, "validation_accuracy": place / 10} for place, key in enumerate(keys)],
         "learning_curve": curve,
     }

@@ -162,7 +162,7 @@ def test_codes_of_a_folder_stay_where_its_sound_is_softer(tmp_path: Path) -> Non
     one, other = (tokenizer.encode(each, 8000) for each in (sound, sound / 4))
     assert (one.spectral.values == other.spectral.values).mean() >= 0.99
     assert tokenizer.format.level is not None
-    change = other.beside(tokenizer.format.level) - one.beside(tokenizer.format.level)
+    change = other.side_stream(tokenizer.format.level) - one.side_stream(tokenizer.format.level)
     assert np.median(change) == pytest.approx(-12, abs=1)
 
 

@@ -126,7 +126,3 @@ def test_codes_and_their_times_cover_every_sample_and_no_more(num_samples: int) 
         assert (times[:, 1] > times[:, 0]).all()
 
 
-def test_the_former_name_of_a_side_stream_answers_with_a_warning() -> None:
-    both = Codes(values=np.array([[3, 25, 0], [4, 26, 7]], np.int32), num_samples=320, format=BOTH)
-    with pytest.warns(DeprecationWarning, match="side_stream"):
-        assert both.beside(LEVEL).tolist() == both.side_stream(LEVEL).tolist() == [25, 26]

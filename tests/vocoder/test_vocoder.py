@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 from tests.threads import require_alike
 from tests.vocoder.sounds import (
@@ -186,38 +185,6 @@ def test_another_codebook_of_its_tokenizer_is_served_and_another_group_is_refuse
     assert vocoder.group_index(None) == -1
     with pytest.raises(InputError, match=r"'?jacksen\b.*\bjackson\b"):
         vocoder.group_index("jacksen")
-
-
-def test_a_vocoder_that_reads_no_harmonics_is_of_an_older_version(tmp_path: Path) -> None:
-    Vocoder(create_wavenet(tiny_config(pitch=True), seed=0), "tok-1").save_pretrained(tmp_path)
-    weights = load_file(tmp_path / "model.safetensors")
-    save_file({name: each for name, each in weights.items() if name != "bands"}, tmp_path / "model.safetensors")
-    with pytest.raises(InputError, match="older version"):
-        Vocoder.from_pretrained(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ({}, ""),
-        ({"code_position": True}, "code_position"),
-        ({"condition": "embedding", "codebook_size": 12}, "codebook_size"),
-    ],
-)
-def test_a_vocoder_of_an_older_version_is_loaded_if_its_network_is_one_of_today(
-    tmp_path: Path, changes: dict[str, object], told: str
-) -> None:
-    model = create_wavenet(tiny_config(), seed=0)
-    Vocoder(model, "tok-1").save_pretrained(tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
-    older = {"code_position": False, "codebook": "", "codebook_size": 0, "streams": 1}
-    config["wavenet"] |= older | changes
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    if not told:
-        assert Vocoder.from_pretrained(tmp_path).model.config == model.config
-        return
-    with pytest.raises(InputError, match=rf"older version.*{told}"):
-        Vocoder.from_pretrained(tmp_path)
 
 
 @pytest.mark.parametrize("numbers", [[0.5] * 40, ["a"] * 41, [1e300] * 41, [None] * 41])

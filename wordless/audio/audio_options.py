@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from typing import Literal, get_args
 
@@ -108,11 +108,6 @@ class SpectrogramConfig(FrontEndOptions):
     def keeps_levels(self) -> bool:
         """Whether log-mel says how loud a band is, and not only how loud beside the rest of its recording."""
         return self.remove_mean == "none" and self.dynamic_range is None
-
-    @property
-    def key(self) -> dict[str, object]:
-        """All options, of which a levelling is named only where there is one: stored artifacts stay usable."""
-        return {name: value for name, value in asdict(self).items() if name != "levelling" or value is not None}
 
     @property
     def absolute(self) -> "SpectrogramConfig":

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 Block = npt.NDArray[np.float32]  # (samples, channels)
 WHOLE = Part(start=0, num_samples=sys.maxsize)
-READING_VERSION = 11  # in the key of a file: raise it when what is read or measured of one changes its meaning
+READING_VERSION = 1  # in the key of a file: raise it when what is read or measured of one changes its meaning
 _MAX_CHANNELS = 1_024
 BLOCK_VALUES = 1 << 16  # samples times channels to decode at a time
 _RECENT_VALUES = 1 << 22  # 16 MB: the last 95 s of mono at 44.1 kHz are read again without decoding

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from wordless.base.messages import InputError, OldModelError, named, written
+from wordless.base.messages import InputError, named, written
 from wordless.base.options import build
 
 T = TypeVar("T")
@@ -254,7 +254,7 @@ def mark(folder: Path) -> None:
 
 def is_ours(folder: Path, files: Collection[str]) -> bool:
     """Return whether Wordless wrote the folder, which holds these files: a run, a store, a part of them, or sounds."""
-    if MARK in files or {".lock", "log.txt"} <= {*files} or "inspected.jsonl" in files:  # runs and stores before marks
+    if MARK in files:
         return True
     return "entry.json" in files and {"stage", "arguments"} <= {*(find_object(folder / "entry.json") or {})}
 
@@ -433,8 +433,6 @@ def read_object(cls: type[T], path: Path, values: Mapping[str, object] | None = 
         raise InputError(f"{path.name} {error}") from error
     try:
         return build(cls, values, name="")
-    except OldModelError:
-        raise
     except InputError as error:
         told = InputError(named(f"{path.name}: {error.problem}"), rule=named(error.rule))  # remedies are for commands
         raise told from error

@@ -70,10 +70,6 @@ def named(text: str, place: str = "", **names: str) -> str:
     return _OPTION.sub(lambda found: names.get(found[1]) or _dotted(place, found[1]), text)
 
 
-class OldModelError(InputError):
-    """A saved model has a part that this version of Wordless no longer has; the message says which."""
-
-
 def _dotted(place: str, name: str) -> str:
     return f"{place}.{name}" if place else name
 

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from wordless.base.files import aside, file_hash, find_object, list_hash, read_object, why_no_file, write_aside
-from wordless.base.messages import InputError, OldModelError, first_line
+from wordless.base.messages import InputError, first_line
 
 T = TypeVar("T")
 N = TypeVar("N", bound="nn.Module")
@@ -228,16 +228,16 @@ def load_network(create: Callable[[], N], folder: Path, sha256: str) -> N:
 
 @contextmanager
 def whole(place: Path, what: str, *, remedy: str) -> Iterator[None]:
-    """Turn every error that damaged files cause into one line: ``place`` holds a damaged ``what``, and the remedy.
+    """Turn every error of damaged files and of those of other versions into one line, which names ``place`` and remedy.
 
     What the machine refuses is told as such, and errors of CUDA pass.
     """
     try:
         yield
-    except OldModelError as error:
-        raise InputError(f"{place} holds a {what} of an older version ({error}); make it again") from error
     except _DAMAGE as error:
-        raise InputError(f"{place} holds a damaged {what} ({first_line(error)}); {remedy}") from error
+        raise InputError(
+            f"{place} holds a {what} that is damaged or of another version ({first_line(error)}); {remedy}"
+        ) from error
     except _MACHINE as error:
         if "CUDA" in str(error):
             raise

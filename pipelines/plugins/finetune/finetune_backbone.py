@@ -186,9 +186,7 @@ def finetune_backbone(settings: FinetuneConfig, config: dict[str, object]) -> No
 
 def hash_of_job(settings: FinetuneConfig, source: BackboneSource, task: Task, clips: Clips) -> str:
     """Hash all that decides the results, so that a repeated command finds its folder and a changed one does not."""
-    # The classes of backbones were called bodies, and hashes of folders from then have these names.
-    backbone = str(source.backbone).replace("Backbone(", "Body(", 1)
-    parts = [settings.head.name, settings.backbone, settings.probe, settings.figures, backbone, task]
+    parts = [settings.head.name, settings.backbone, settings.probe, settings.figures, source.backbone, task]
     options = [*map(str, parts), settings.seed, settings.beside, source.fingerprint, clips.key, labels_of(clips)]
     return list_hash(options)
 
@@ -457,7 +455,7 @@ def _write_results(
         "notices": [*corpus.notices, *notices],
         "over": " and ".join(dict.fromkeys(each.over for each in saved.figures)),  # of the intervals
         "head": settings.head.name,
-        "body": settings.backbone.name,
+        "backbone": settings.backbone.name,
         "summary": tuning.task.summary,
     }
     write_json(folder / _FIGURES, {**facts, "table": table, "provenance": source})

@@ -40,8 +40,7 @@ from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.speech_models import SpeechModel
 from wordless.base.messages import InputError
 
-# Models of earlier versions may have other patches and masks than the only ones that can be chosen now.
-OLDER_PATCHES = replace(AUDIO_TRANSFORMER, patch_ms=20.0)
+LONG_PATCHES = replace(AUDIO_TRANSFORMER, patch_ms=20.0)
 BACKBONES: dict[str, Backbone] = {
     "gpt": GptBackbone(gpt=TINY, codes=codes_format(3)),
     "gpt_parallel": GptBackbone(gpt=replace(TINY, interleaving="parallel"), codes=codes_format(3)),
@@ -49,7 +48,7 @@ BACKBONES: dict[str, Backbone] = {
     "ast": AstBackbone(ast=AstConfig(patches=4)),
     **{
         f"audio_transformer_{variant}": AudioTransformerBackbone(
-            audio_transformer=replace(OLDER_PATCHES, variant=variant), sample_rate=4000
+            audio_transformer=replace(LONG_PATCHES, variant=variant), sample_rate=4000
         )
         for variant in VARIANTS
     },
@@ -196,7 +195,7 @@ def weights_in(folder: Path, name: str) -> tuple[BackboneOptions, dict[str, Path
         case _:
             model = saved(BACKBONES["audio_transformer_pooling"], folder)
             options = AudioTransformerOptions(weights="run" if name == "run" else str(folder))
-            return options, {"audio_transformer": folder}, model.network.body.state_dict()
+            return options, {"audio_transformer": folder}, model.network.backbone.state_dict()
 
 
 @pytest.mark.parametrize("name", ["gpt", "ast", "wav2vec2", "run", "folder"])

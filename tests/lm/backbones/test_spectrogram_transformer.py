@@ -150,8 +150,8 @@ def test_a_classifier_has_a_vector_for_each_piece_and_keeps_its_statistics(tmp_p
     clips = StoredClips.together([filter_banks(frames)[0].numpy() for frames in (70, 1200)])
     again = FineTunedModel.from_pretrained(tmp_path)
     assert all(map(np.array_equal, again.outputs(clips), model.outputs(clips)))
-    assert float(again.network.body.mean) == -7
-    whole, network = torch.from_numpy(clips.clip(1))[None], model.network.body
+    assert float(again.network.backbone.mean) == -7
+    whole, network = torch.from_numpy(clips.clip(1))[None], model.network.backbone
     with torch.no_grad():
         vectors = [network(piece, torch.tensor([piece.shape[1]]))[0] for piece in (whole[:, :1016], whole[:, 1010:])]
         states, _ = read_states(network, backbone.reading, whole, torch.tensor([1200]))

@@ -193,7 +193,7 @@ def _classifier(folder: Path, *, freeze_inputs: bool = True, seed: int = 0) -> F
     options = ClassificationOptions(pooling="mean", dropout=0.0, label_smoothing=0.0)
     task = ClassificationTask(options=options, classes=("high", "low"), projected=24)
     network = create_network(source.backbone, source.create(seed=seed), task, seed=seed)
-    freeze(network.body, "inputs" if freeze_inputs else 0)
+    freeze(network.backbone, "inputs" if freeze_inputs else 0)
     return FineTunedModel(network, source.backbone, task)
 
 

@@ -90,7 +90,7 @@ def test_separable_classes_are_told_apart() -> None:
     assert row["test_accuracy"] == row["macro_f1"] == row["validation_accuracy"] == row["mean_average_precision"] == 1
     assert 0.9 < row["low"] < 1 == row["high"]
     assert row["predictions"] == truth
-    assert row["penalty"] == c_grid(6, CONFIG)[0]  # the strongest regularisation among equals
+    assert row["inverse_regularisation"] == c_grid(6, CONFIG)[0]  # the strongest regularisation among equals
     task = _several()
     row = _record(_separable(task), task, replace(CONFIG, c_low=1.0))
     assert row["test_accuracy"] == row["mean_average_precision"] > 0.97
@@ -155,7 +155,7 @@ def test_rotated_features_give_the_same_classifier(dims: int) -> None:
 
 
 @given(st.integers(1, 40))
-def test_penalties_are_spread_over_the_range(count: int) -> None:
+def test_regularisation_strengths_are_spread_over_the_range(count: int) -> None:
     grid = c_grid(count, CONFIG)
     assert len(grid) == count
     assert CONFIG.c_low < grid[0] <= grid[-1] < CONFIG.c_high
@@ -246,7 +246,7 @@ def test_a_code_that_one_training_clip_has_and_all_clips_with_noise_have_does_no
     candidates = {"x/one:mean": features, "x/other:mean": np.repeat(features, 2, axis=1) * np.float32(0.5)}
     winner, tried = probe_method(candidates, task, config)
     row = method_record("x", winner, task, config, candidates=tried)
-    assert {row["bound"], *(each["bound"] for each in row["candidates"])} == {2.0}
+    assert {row["feature_clipping"], *(each["feature_clipping"] for each in row["candidates"])} == {2.0}
     assert row["noise"][0]["test_accuracy"] > row["test_accuracy"] - 0.05 > 0.7
     assert row["noise"][0]["kept"] > 0.95
     deviation = np.sqrt(0.001 * (1 - 1 / 240) / 240)
@@ -254,7 +254,7 @@ def test_a_code_that_one_training_clip_has_and_all_clips_with_noise_have_does_no
         (np.sqrt(0.9) - np.sqrt(0.001) / 240) / deviation, rel=0.01
     )
     free = _record(features, task, replace(config, feature_clipping=(1e9,)))
-    assert free["bound"] == 1e9
+    assert free["feature_clipping"] == 1e9
     assert free["noise"][0]["test_accuracy"] < row["noise"][0]["test_accuracy"] - 0.2
     assert free["noise"][0]["kept"] < row["noise"][0]["kept"] - 0.2
 
@@ -553,7 +553,7 @@ def test_the_penalty_of_a_curve_is_judged_on_clips_that_are_not_fitted() -> None
     assert point["test_accuracy"] >= strong - 0.05
 
 
-def test_of_equally_good_penalties_a_curve_has_the_middle_one() -> None:
+def test_of_equally_good_strengths_a_curve_has_the_middle_one() -> None:
     """All answer each training clip. A test clip shows the strength: the weaker it is, the less counts a copy."""
     rng, sign = np.random.default_rng(0), np.tile([1.0, -1.0], 200)
     splits = ["train"] * 196 + ["validation"] * 4 + ["test"] * 200

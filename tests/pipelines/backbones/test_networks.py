@@ -298,7 +298,7 @@ def test_networks_learn_to_tell_tones_apart_and_again_to_the_same_bytes(
     if of == "speech":  # the convolutions stay as they were pre-trained, and layers do not
         before, after = (load_file(each / "model.safetensors") for each in (corpus.root / of, made[0].folder))
         ends = ("feature_extractor.conv_layers.0.conv.weight", "encoder.layers.0.feed_forward.output_dense.weight")
-        kept = [np.array_equal(before[f"wav2vec2.{end}"], after[f"body.transformer.{end}"]) for end in ends]
+        kept = [np.array_equal(before[f"wav2vec2.{end}"], after[f"backbone.transformer.{end}"]) for end in ends]
         assert kept == [True, False]
 
 

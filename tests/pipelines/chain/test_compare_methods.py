@@ -37,7 +37,11 @@ def records(made: Mapping[str, CachedArtifact]) -> dict[str, Any]:
 def test_ast_its_head_and_an_untrained_one_are_probed(finished_run: FinishedRun, tmp_path: Path) -> None:
     made = make_one(finished_run.manifest, tmp_path, *AST)
     rows = records(made)
-    assert {of: row["penalties"] for of, row in rows.items()} == {"ast": 3, "random_ast": 3, "ast_head": 0}
+    assert {of: row["regularisation_strengths"] for of, row in rows.items()} == {
+        "ast": 3,
+        "random_ast": 3,
+        "ast_head": 0,
+    }
     layers = {f"layer_{layer}:{pooling}" for layer in (4, 8, 12) for pooling in POOLINGS}
     for of in ("ast", "random_ast"):
         wanted = {f"{of}/{name}" for name in {*layers, "class_token:mean"}}

@@ -9,14 +9,10 @@ from typing import cast
 import pytest
 
 from lm.backbones.audio_transformer import AudioTransformerBackbone, AudioTransformerConfig
-from lm.backbones.backbone import BackboneSource
-from lm.backbones.code_gpt import GptBackbone
 from lm.finetuned import FineTunedModel, create_network, create_task
 from lm.finetuning import ClassificationOptions
-from lm.gpt import GPTConfig
 from lm.heads import PredictionRow
-from pipelines.plugins.finetune import BACKBONE_OPTIONS, FinetuneConfig, finetune_settings
-from pipelines.plugins.finetune.finetune_backbone import hash_of_job
+from pipelines.plugins.finetune import finetune_settings
 from pipelines.store.claims import hold
 from pipelines.store.run_parts import JOB
 from tests.pipelines.jobs.conftest import PITCHES, Finetuned, composed, fine_tune, rows_of, write_tone, write_tones
@@ -24,11 +20,9 @@ from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import stored
 from tests.rejected import read_rejected
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
-from tokenizer.codes import CodesFormat
 from wordless.audio.reading import read
 from wordless.audio.recordings.corpus import build_manifest
-from wordless.audio.recordings.corpus_config import CorpusConfig
-from wordless.audio.recordings.manifest import Clips, write_manifest
+from wordless.audio.recordings.manifest import write_manifest
 from wordless.base.messages import InputError
 
 
@@ -57,15 +51,6 @@ def test_the_code_of_the_model_card_predicts(classifier: Finetuned, tones: Path)
     exec(code.replace("path/of/this/folder", str(classifier.folder)).replace("a.wav", str(tones / "low_2.wav")), names)
     predicted = {row["path"]: row["label"] for row in rows_of(classifier.folder / "predictions.tsv")}
     assert [row["label"] for row in cast("list[PredictionRow]", names["rows"])] == [predicted["low_2.wav"]]
-
-
-def test_the_model_answers_to_its_former_names_with_a_warning(classifier: Finetuned) -> None:
-    with pytest.warns(DeprecationWarning, match="body is now backbone"):
-        model = FineTunedModel.from_pretrained(classifier.folder, body=GptBackbone)
-    with pytest.warns(DeprecationWarning, match="body is now backbone"):
-        assert model.body is model.backbone
-    with pytest.raises(InputError, match=r"body .*backbone"):
-        FineTunedModel.from_pretrained(classifier.folder, body=GptBackbone, backbone=GptBackbone)
 
 
 def test_validation_chooses_the_learning_rate(run_folder: Path, tones: Path, tmp_path: Path) -> None:
@@ -162,32 +147,6 @@ def test_an_output_of_another_job_or_of_one_that_is_writing_is_refused(classifie
         fine_tune(*words, f"output={tmp_path}")
     with hold(classifier.folder, option="output", lock=JOB), pytest.raises(InputError, match="another run"):
         fine_tune(*words, f"output={classifier.folder}")
-
-
-# of version 0.1; with others, no fine-tuning of before would be repeated or go on
-HASHES = {
-    "gpt": "c18e9864a2af2c4809951453b3664572dc45c528e722af9590140dd0310061ef",
-    "ast": "4bee20eac2e6edf89755afbaad1df09b3300e59a27f9cb38d10cd4795f849b47",
-    "audio_transformer": "1344074ef91bc866495b4cad34e47af4a06d51ba1aa554720cb6e69f1ea0d04e",
-    "wav2vec2": "4678cf8458ac98db6379bf487703c4c543726bef226f17249f1b2bbde9037eef",
-}
-
-
-@pytest.mark.parametrize("name", BACKBONE_OPTIONS)
-def test_an_unchanged_job_has_the_hash_that_its_folder_holds(name: str) -> None:
-    options = BACKBONE_OPTIONS[name](**({"weights": "none"} if name == "wav2vec2" else {}))
-    settings = FinetuneConfig(model=Path("run"), output=Path("out"), corpus=CorpusConfig(root="here"), backbone=options)
-    if name == "gpt":
-        codes = CodesFormat(
-            codebook_size=8, streams=1, samples_per_code=160, sample_rate=8000, tokenizer="t", codebook="c"
-        )
-        backbone = GptBackbone(gpt=GPTConfig(), codes=codes)
-        source = BackboneSource(backbone=backbone, folder=Path("run"), weights=None, fingerprint="", change=None)
-    else:
-        source = options.open({})
-    columns = {"path": ["a.wav", "b.wav"], "label": ["x", "y"], "split": ["train", "test"]}
-    clips, task = Clips.from_columns(Path("/"), columns), create_task(settings.head, ["x", "y"], [])
-    assert hash_of_job(settings, source, task, clips) == HASHES[name]
 
 
 RATE = AUDIO.sample_rate

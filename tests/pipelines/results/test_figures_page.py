@@ -13,7 +13,7 @@ from pipelines.commandline.command import perform
 from pipelines.commandline.run_folders import Job
 from pipelines.commands import COMMANDS
 from pipelines.pages.sweep_page import write_sweep
-from pipelines.results.run_record import FORMER, frame
+from pipelines.results.run_record import frame
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.pages_apart import comparison_example, probe
 from tests.pipelines.tiny_chain import config_of
@@ -99,7 +99,7 @@ def test_every_column_is_named(file: str, folder: Path) -> None:
     known = columns_of(SECTIONS[FILES[file]])
     if file == "sweep.csv":
         known |= columns_of(SECTIONS["Figures of a run: results.json"])
-    assert known - found <= {"tokenizer.codebook_size", FORMER}  # a sweep repeats no row
+    assert known - found <= {"tokenizer.codebook_size"}
     assert found <= known
 
 
@@ -114,4 +114,4 @@ def test_figures_have_counts_resamples_and_the_names_of_sweeps(folder: Path) -> 
     assert {*arrays} == {of for of in probed.of if "/" not in of}  # layers have none
     assert len({array.shape for array in arrays.values()}) == 1
     assert {*figures.columns} == columns_of(SECTIONS["Figures of a run: results.json"])
-    assert {*figures.columns} - {FORMER} <= {*pandas.read_csv(folder / "sweep.csv").columns}
+    assert {*figures.columns} <= {*pandas.read_csv(folder / "sweep.csv").columns}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipelines.jobs.run_chain import CHECKOUT, commit_of, provenance
 from pipelines.results.probes import write_predictions
 from pipelines.results.results import corpus_section
-from pipelines.results.run_record import Row, read_frame, read_results, records, where
+from pipelines.results.run_record import Row, read_results, where
 from pipelines.settings.run_settings import By
 from pipelines.store.store import CURVE, CachedArtifact, write_json
 from tests.pipelines.conftest import FinishedRun
@@ -30,46 +30,12 @@ def written(folder: Path, content: object) -> Path:
     return folder
 
 
-def test_whole_results_are_taken_and_earlier_ones_say_what_intervals_are_over(tmp_path: Path) -> None:
-    compared = {"folds": ["test"], "classes": ["yes"], "resampled": "group"}
+def test_whole_results_are_taken_without_keys_of_later_versions(tmp_path: Path) -> None:
+    compared = {"folds": ["test"], "classes": ["yes"], "over": "groups"}
     content = {"figures": [FIGURE], "a key of a later version": 1, "comparison": compared}
-    found = read_results(written(tmp_path, {**content, "rates": {"resampled": "clip"}}))
+    found = read_results(written(tmp_path, content))
     assert where(found["figures"]) == [Row(stage="lm", name="perplexity", value=3, high=4.5, artifact="k")]
-    assert (found["comparison"].over, found["rates"]["over"]) == ("groups", "clips")
-
-
-def test_names_of_version_0_in_results_are_read_and_written(tmp_path: Path) -> None:
-    """Columns ``bound`` and ``penalty``, the figure ``lost_pitch``, and parts of the comparison."""
-    old = {
-        "stage": "probe",
-        "name": "accuracy",
-        "value": 0.5,
-        "artifact": "k",
-        "of": "gpt",
-        "bound": 2.0,
-        "penalty": 0.1,
-    }
-    lost = {"stage": "vocoder", "name": "lost_pitch", "value": 0.25, "artifact": "k"}
-    apart = {**lost, "name": "lost_pitch_difference", "value": 0.0}
-    parts = {"folds": ["test"], "classes": ["yes"], "bounds": [2.0], "penalties": 5, "layer_penalties": 3}
-    found = read_results(written(tmp_path, {"figures": [old, lost, apart], "comparison": parts}))
-    rows = where(found["figures"])
-    assert (rows[0].feature_clipping, rows[0].inverse_regularisation) == (2.0, 0.1)
-    assert [(row.name, row.value) for row in rows[1:]] == [
-        ("gross_pitch_errors", 0.25),
-        ("gross_pitch_errors_difference", 0.0),
-    ]
-    compared = found["comparison"]
-    assert (compared.feature_clipping, compared.regularisation_strengths) == ([2.0], 5)
-    assert compared.layer_regularisation_strengths == 3
-    # A file of today has both names, for who reads it with those of version 0.x, and is read without the copies.
-    again = records(found["figures"])
-    assert again[0].items() >= old.items()
-    assert [row["name"] for row in again[1:]] == [
-        *("gross_pitch_errors", "gross_pitch_errors_difference"),
-        *("lost_pitch", "lost_pitch_difference"),
-    ]
-    assert where(read_frame(again)) == rows
+    assert found["comparison"].over == "groups"
 
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
@@ -93,8 +59,20 @@ def test_results_may_be_anything(tmp_path_factory: pytest.TempPathFactory, conte
     assert "\n" not in message
 
 
-SEVERAL = {"of": "head", "chosen": "head", "penalties": 0, "probabilities": None, "predictions": [["rain"]]}
-ONE = {"of": "gpt", "chosen": "gpt/layer_1:mean", "penalties": 3, "probabilities": [0.75], "predictions": ["rain"]}
+SEVERAL = {
+    "of": "head",
+    "chosen": "head",
+    "regularisation_strengths": 0,
+    "probabilities": None,
+    "predictions": [["rain"]],
+}
+ONE = {
+    "of": "gpt",
+    "chosen": "gpt/layer_1:mean",
+    "regularisation_strengths": 3,
+    "probabilities": [0.75],
+    "predictions": ["rain"],
+}
 
 
 @pytest.mark.parametrize(

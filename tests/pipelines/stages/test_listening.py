@@ -17,7 +17,6 @@ from pipelines.stages.listening import (
     decoded_paths,
     generate_samples,
     listening,
-    listening_recorded,
     measure_clips,
     new_part,
     wav_name,
@@ -161,8 +160,8 @@ def test_the_recorded_log_mel_of_each_clip_that_is_played_is_made_sound(
     sounds = [(f"{number}.wav", sweep(0.2, 4000, low=150 + 20 * number)) for number in range(3)]
     manifest = Clips.from_rows(tmp_path, [write_clip(tmp_path, *each, split="test") for each in sounds])
     playback = playback_of(manifest, *parts_of(run_folder), config=replace(LISTENING, clips=3, evaluated_clips=3))
-    made, judged = listening_recorded(own_session, playback), decode_clips(own_session, playback)
-    assert {path.name for path in made.folder.glob("*.wav")} == {
+    made, judged = listening(own_session, playback), decode_clips(own_session, playback)
+    assert {path.name for path in made.folder.glob("*_recorded.wav")} == {
         wav_name(number, kind.key) for number in range(3) for kind in FROM_RECORDED.values()
     }
     harmonics = FROM_RECORDED["harmonics"].key

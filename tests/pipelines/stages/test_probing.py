@@ -90,12 +90,14 @@ def together(
     return side_by_side_probes(manifest, config, [*probes, *heads])
 
 
-def test_every_method_has_as_many_penalties_and_the_best_layer_is_chosen(tmp_path: Path) -> None:
+def test_every_method_has_as_many_regularisation_strengths_and_the_best_layer_is_chosen(tmp_path: Path) -> None:
     manifest, session = held_out(corpus()), silent_session(tmp_path)
     artifact = stored(session, "features", representations(manifest))
     found: Any = together(session, manifest, [artifact], CONFIG)
     rows = {row["of"]: row for row in found["methods"]}
-    assert {(row["layer_penalties"], row["penalties"]) for row in rows.values()} == {(2, 5)}
+    assert {(row["layer_regularisation_strengths"], row["regularisation_strengths"]) for row in rows.values()} == {
+        (2, 5)
+    }
     assert found["choose_by"] == "validation"  # the 12 clips that are not tested are of three speakers
     gpt = rows["gpt"]
     assert gpt["chosen"] == "gpt/layer_2:mean"
@@ -127,7 +129,7 @@ def test_networks_that_know_the_labels_are_probed_with_all_of_them_and_chosen_by
         rows = together(session, manifest, [artifact], config)["methods"]
         shares = {row["of"]: [point["share"] for point in row["learning_curve"]] for row in rows}
         assert shares == {"ast": [1.0], "simclr": [0.1, 1.0], "supervised": [1.0]}
-        chosen[choose_by] = {row["of"]: (row["validation_accuracy"], row["penalty"]) for row in rows}
+        chosen[choose_by] = {row["of"]: (row["validation_accuracy"], row["inverse_regularisation"]) for row in rows}
     assert chosen["group"]["supervised"] == chosen["validation"]["supervised"]
     assert chosen["group"]["simclr"][0] != chosen["validation"]["simclr"][0]
 
@@ -142,9 +144,13 @@ def test_entries_are_put_together_and_scores_of_a_head_stand_beside_them(tmp_pat
     right = np.array([[clip.label == word for word in WORDS] for clip in manifest.clips], np.float32)
     head = stored(session, "head", {"scores": right}, file="scores")
     rows = {row["of"]: row for row in together(session, manifest, parts, CONFIG, {"supervised_head": head})["methods"]}
-    assert {of: row["penalties"] for of, row in rows.items()} == {"gpt": 5, "log_mel": 5, "supervised_head": 0}
+    assert {of: row["regularisation_strengths"] for of, row in rows.items()} == {
+        "gpt": 5,
+        "log_mel": 5,
+        "supervised_head": 0,
+    }
     assert rows["supervised_head"]["test_accuracy"] == 1
-    assert (rows["supervised_head"]["penalty"], rows["supervised_head"]["candidates"]) == (None, [])
+    assert (rows["supervised_head"]["inverse_regularisation"], rows["supervised_head"]["candidates"]) == (None, [])
     again = scored(session, manifest, CONFIG, "supervised_head", head)
     assert (again.reused, again.key) == (True, rows["supervised_head"]["artifact"])
 

@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -182,6 +183,20 @@ def test_files_are_hashed_again_only_where_they_seem_to_have_changed(store: Stor
     timings["files"]["deep/sum.txt"] = file_stamp(changed)
     (folder / TIMINGS).write_text(json.dumps(timings))
     assert store.find(CACHE_KEY) is not None  # nothing seems to have changed: the file is not hashed
+
+
+@pytest.mark.parametrize("mark", [None, "", "wordless store 0\n", "\xff"])
+def test_a_store_of_another_version_is_refused_with_the_command_that_deletes_it(mark: str | None, store: Store) -> None:
+    made(store)
+    (store.root / MARK).unlink()
+    if mark is not None:
+        (store.root / MARK).write_bytes(mark.encode("latin-1"))
+    told = rf"^store\.root is {store.root}; .*another version.*\(rm -r {store.root}\).*$"
+    with pytest.raises(InputError, match=told):
+        Store(store.root).find(CACHE_KEY)
+    shutil.rmtree(store.root)
+    made(Store(store.root))
+    assert Store(store.root).find(CACHE_KEY) is not None
 
 
 def test_a_store_is_marked_and_pruned_only_where_no_command_uses_it(

@@ -121,12 +121,9 @@ def _remembered(*, edges: list[tuple[int, int]], notices: list[str], **fields: A
     return Measurement(edges=tuple([(first, last) for first, last in edges]), notices=tuple(notices), **fields)
 
 
-NO_TRACK = ("track", None)  # is not written, as by earlier versions
-
-
 def _remember(cache: Path, key: str, found: Measurement) -> None:
     """Append a measurement, in one write, as two runs may append at once; a killed process loses its last line."""
-    values = {name: value for name, value in asdict(found).items() if name != "stamp" and (name, value) != NO_TRACK}
+    values = {name: value for name, value in asdict(found).items() if name != "stamp"}
     content = json.dumps([key, values]).encode()
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)

@@ -310,7 +310,7 @@ def _require_columns(there: Collection[str], columns: description.ColumnConfig, 
             raise description.no_such_column(option, column, sorted(there), place).also(f"`{option}`=null reads none")
 
 
-_VERSION = 7  # of the layout: raise it when the same files are unpacked in another way
+_VERSION = 1  # of the layout: raise it when the same files are unpacked in another way
 _SOUNDS, _ROWS, PARTIAL = "sounds", "rows", ".partial"
 
 

@@ -41,11 +41,10 @@ def write_files(folder: Path, files: Files, tone: Tone) -> None:
 
 
 RUN, STORE = "runs/2026", "a store"
-OURS = {  # as versions wrote them that set no mark
-    f"{RUN}/.lock": "",
-    f"{RUN}/log.txt": "",
+OURS = {
+    f"{RUN}/{MARK}": "",
     f"{RUN}/listening/a.wav": "",
-    f"{STORE}/inspected.jsonl": "",
+    f"{STORE}/{MARK}": "",
     f"{STORE}/listening/0123456789abcdef/a.wav": "",
     "listening/entry.json": '{"stage": "listening", "arguments": {}}',  # the folder of recordings is that of a run
     "listening/a.wav": "",
