@@ -14,7 +14,6 @@ import torch
 
 from lm.probing.vectors import read_features
 from pipelines.chain.evaluator import create_evaluator
-from pipelines.chain.forecast import expected_costs
 from pipelines.chain.method_vectors import features_of
 from pipelines.chain.trial import Trial, rate_prefix
 from pipelines.methods.methods_table import METHODS
@@ -42,7 +41,6 @@ from pipelines.stages.stage_options import TokenizerSettings
 from pipelines.stages.stored_arrays import waveforms
 from pipelines.stages.voices import CodedIn, vocoder
 from pipelines.store.claims import keep_claimed
-from pipelines.store.run_progress import RunProgress, read_forecast, roughly
 from pipelines.store.stage import Session, open_task_graph
 from pipelines.store.store import CachedArtifact
 from pipelines.store.stored_features import natural
@@ -81,25 +79,12 @@ def make_folds(session: Session, manifest: Clips, unlabelled: Sequence[Clips], s
     if settings.parallel is None and (len(trials) > 1 or not settings.reads_codes) and settings.obstacle:
         session.terminal.say(f"parallel  one stage after the other: {settings.obstacle}")
     of_first = settings.with_recordings(folds[0], unlabelled)
-    session = _with_progress(session, folds[0], of_first, trials=len(trials))
     make, threads = partial(make_part, unlabelled=unlabelled), settings.branch_threads or torch.get_num_threads()
     made = make_trials(session, trials, make, processes=settings.processes, threads=threads)
     first = made[next(iter(trials))]
     for hooks in hooks_of(settings.stages):
         first |= {artifact.stage: artifact for artifact in hooks.once(session, folds[0], of_first, first)}
     return made
-
-
-def _with_progress(session: Session, clips: Clips, settings: RunSettings, *, trials: int) -> Session:
-    """Begin the record of the run's progress, and say about how long the run will take."""
-    progress = RunProgress(session.folder)
-    if session.gang.rank == 0:
-        progress.begin(expected_costs(settings, clips, trials=trials), processes=settings.processes)
-        if (forecast := read_forecast(session.folder)) and forecast.seconds > 0:
-            most = f"{forecast.stage.replace('_', ' ')} takes most of it ({roughly(forecast.stage_seconds)})"
-            less = "less for stages that are reused; this is corrected while the run computes"
-            session.terminal.say(f"time      {roughly(forecast.seconds)}: {most}; {less}")
-    return replace(session, progress=progress)
 
 
 def _require_clips(manifest: Clips, settings: RunSettings) -> None:
@@ -130,23 +115,18 @@ def make_trials(session: Session, trials: Trials, make: Make, *, processes: int,
             made[fold, seed] = make(replace(session, place=places[fold, seed]), *trial)
         return first_marked(made)
     # `run_rules` gives a run on GPUs, or of several processes already, one process here: these compute on the CPU.
-    about = {name: getattr(session, name) for name in ("store", "folder", "engine", "shared", "progress")}
+    about = {name: getattr(session, name) for name in ("store", "folder", "engine", "shared")}
     workers = session.workers and (session.workers // processes or 1)  # 0: all of Ray, which shares them itself
     opened = partial(Session, **about, gang=Gang(torch.device("cpu")), workers=workers)
     elsewhere = None if session.tracking is None else session.tracking.elsewhere
     open_session = partial(_open_elsewhere, opened, elsewhere, session.terminal.log)
     line = f"parallel  {processes} stages at the same time, with {counted(threads, 'thread')} each"
-    write_reused = session.progress.write_reused if session.progress is not None else lambda: None
-
-    def tell() -> None:
-        session.terminal.say(line)
-        write_reused()
-
     session = replace(session, threads=torch.get_num_threads())  # each trial is planned in a thread of its own
-    with open_task_graph(open_session, processes=processes, threads=threads, tell=tell) as graph:
+    with open_task_graph(
+        open_session, processes=processes, threads=threads, tell=partial(session.terminal.say, line)
+    ) as graph:
         plans = [partial(make, replace(session, place=places[key], graph=graph), *trials[key]) for key in trials]
         made = dict(zip(trials, graph.plan(plans), strict=True))
-        write_reused()  # the graph's processes make the rest, and say what is left of the run
     return first_marked(made)
 
 

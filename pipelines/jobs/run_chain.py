@@ -71,7 +71,6 @@ from pipelines.stages.codebooks import wants_pitch
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.stages.listening import LISTENING, wav_name
 from pipelines.store.run_parts import REPORT, RESULTS
-from pipelines.store.run_progress import RunProgress
 from pipelines.store.stage import Session
 from pipelines.store.store import CURVE, ENTRY, CachedArtifact, Store
 from pipelines.store.stored_features import GPT_METHOD, PROBE_RECORD
@@ -156,7 +155,6 @@ def run_chain(config: dict[str, Any], folder: Path) -> None:
             tracking=None if gang.rank else Tracking(settings.tracking, run, terminal.say),  # rank 0 tracks alone
         )
         made = make_folds(session, corpus, unlabelled, settings)
-        RunProgress(folder).end()
         if gang.rank == 0:
             models = next(iter(made.values()))  # models of the other folds and seeds have the same sizes
             source = provenance(command_line("run"), config, gang, models)

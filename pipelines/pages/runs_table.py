@@ -12,7 +12,6 @@ from pipelines.pages.phrasing import full_name, number, percent
 from pipelines.results.run_record import Results, read_results, value_of
 from pipelines.store.claims import RUN_LOCK, SWEEP_LOCK, is_held
 from pipelines.store.run_parts import RESULTS
-from pipelines.store.run_progress import read_forecast
 from pipelines.store.stored_features import GPT_METHOD
 from vocoder.kinds import WAVENET
 from wordless.base.files import find_object, folder_size
@@ -47,7 +46,6 @@ class RunRow:
     options: str = ""  # as they were typed, without those at their default
     figures: tuple[str, ...] = ("–",) * len(KEY_COLUMNS)
     size: int = 0  # bytes
-    progress: str = ""  # how far a running one is, and what is left
     problem: str | None = None  # why the results cannot be read
     is_sweep: bool = False
 
@@ -55,8 +53,7 @@ class RunRow:
     def cells(self) -> list[str]:
         """The texts below `HEADS`."""
         name = f"{self.folder.parent.name}/{self.folder.name}" if self.is_sweep else self.folder.name
-        state = f"{self.state}, {self.progress}" if self.progress else self.state
-        date = self.date.replace("T", " ")[:16] + ("" if self.state == "finished" else f" ({state})")
+        date = self.date.replace("T", " ")[:16] + ("" if self.state == "finished" else f" ({self.state})")
         size = f"{self.size / 1e6:,.1f}"
         return [escape_line(name), date, self.corpus or "–", self.options or "–", *self.figures, size]
 
@@ -82,8 +79,6 @@ def run_row(folder: Path, *, running: bool) -> RunRow:
     try:
         options = differing_options(read_words(folder) or [])
         row = replace(row, date=_begun(folder), size=folder_size(folder), options=options)
-        if running and (forecast := read_forecast(folder)):
-            row = replace(row, progress=str(forecast))
         if not (folder / RESULTS).exists():
             return row
         results = read_results(folder)

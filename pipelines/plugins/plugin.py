@@ -34,7 +34,6 @@ class Plugin:
     voices: str = ""  # its option with the number of voices of the built-in corpus that it keeps from training
     # Of all options of a run that names no stages: "" joins it, other words say why not, None: there is no question.
     joins: Callable[[Mapping[str, Any]], str | None] = lambda values: None
-    costs: Mapping[str, float] = field(default_factory=dict)  # its stages -> seconds of a core, for the forecast
     # folder of a run -> name of the artifact that is copied there
     parts: Mapping[str, str] = field(default_factory=dict)
     page: str = ""  # template of its section of the report, below this folder; the name is its anchor

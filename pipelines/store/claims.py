@@ -14,9 +14,8 @@ from wordless.base.messages import InputError
 
 RUN_LOCK = ".lock"
 SWEEP_LOCK = ".sweep.lock"
-PROGRESS = ".progress.json"  # of a run, while it computes
 # Files in the folder of a run or a sweep that are no results.
-NOTES = frozenset({MARK, RUN_LOCK, SWEEP_LOCK, PROGRESS, ".progress.lock", ".hydra", "multirun.yaml", "log.txt"})
+NOTES = frozenset({MARK, RUN_LOCK, SWEEP_LOCK, ".hydra", "multirun.yaml", "log.txt"})
 # Globals, because Hydra creates its callbacks itself and passes them nothing: locks, and folders without a result yet,
 # each with the folders above it that were created with it.
 _HELD, _NEW = ExitStack(), dict[Path, list[Path]]()

@@ -21,7 +21,6 @@ processes. What travels to a process is the call, a `StageTask`, and nothing of 
 """
 
 import inspect
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -38,7 +37,6 @@ import torch
 from torch import nn
 
 from pipelines.store.claims import keep_claimed
-from pipelines.store.run_progress import RunProgress
 from pipelines.store.store import COVERAGE, CURVE, CachedArtifact, CacheKey, Store, checkpoints_of, write_json
 from pipelines.store.tracking import Tracking
 from wordless.audio.recordings.manifest import Clips, Split
@@ -81,7 +79,6 @@ class Session:
     engine: EngineConfig = LOCAL  # of the workers
     shared: tuple[Path, ...] = ()  # files and folders that all workers must see, beside the store
     graph: "TaskGraph | None" = None  # makes artifacts later, several at the same time; None: made at once
-    progress: RunProgress | None = None  # of the run as a whole
     threads: int | None = None  # with which stages compute; None: as this process is set
 
     def artifact(self, task: "StageTask") -> CachedArtifact:
@@ -94,7 +91,6 @@ class Session:
             return known
         if found := self.store.find(task.cache_key) is not None:
             self.terminal.say(f"reused    {task.line}")
-            self._note_reused(task.cache_key)
         artifact = self.graph.add(task, self.store.artifact(task.cache_key, reused=found), self)
         self.graph.when_made(artifact, lambda made: self._track(made, task.training))
         return artifact
@@ -123,33 +119,12 @@ class Session:
             found = self.gang.sum([float(artifact is not None)])[0] > 0
             if found and self.graph is None:
                 self.terminal.say(f"reused    {task.line}")
-                self._note_reused(cache_key)
             elif not found and (leader or together):
                 making = self.store.making(cache_key) if leader else nullcontext(self.store.partial(cache_key))
-                with self.terminal.computing(task.line), self._watched(cache_key), making as place:
+                with self.terminal.computing(f"{task.line}{task.number}"), making as place:
                     task.stage.write(StageRun(**{**vars(self), "folder": place, "stage": cache_key.stage}), task.given)
         self.gang.barrier()  # after rank 0 has renamed the folder: the others read the artifact from here on
         return artifact or self.store.artifact(cache_key, reused=found)
-
-    def _note_reused(self, cache_key: CacheKey) -> None:
-        if self.progress is not None and self.gang.rank == 0:
-            self.progress.reused(cache_key.stage, cache_key.digest)
-
-    @contextmanager
-    def _watched(self, cache_key: CacheKey) -> Iterator[None]:
-        """Let the run as a whole know how far the artifact of ``cache_key`` is, and say what is left of the run."""
-        if (progress := self.progress) is None or self.gang.rank:
-            yield
-            return
-        started, of = time.monotonic(), (cache_key.stage, cache_key.digest)
-
-        def advance(share: float) -> str:
-            return progress.advance(*of, share, time.monotonic() - started)
-
-        with self.terminal.watched(advance):
-            yield
-        if line := progress.finish(*of, time.monotonic() - started):
-            self.terminal.say(line)
 
     def when_made(self, artifact: CachedArtifact, describe: Callable[[CachedArtifact], object]) -> None:
         """Print the line that ``describe`` gives of an artifact, if any, once the artifact is made."""
@@ -280,6 +255,7 @@ class StageTask:
     threads: int  # with which it computes: they decide last bits, so they are those of the process that called
     training: str  # name of its training, as of `Session.training`
     place: str  # fold and seed, as of `Session.place`
+    number: str = ""  # of a graph, when it is made: ", stage 7 of 29"
 
     @property
     def line(self) -> str:
@@ -440,6 +416,7 @@ class TaskGraph:
         """Make tasks in processes that ``begin`` starts and that have so many ``threads`` together; None: in this."""
         self._begin, self._threads = begin, threads
         self.artifacts: dict[str, CachedArtifact] = {}  # by key, of all calls
+        self._begun = 0  # of all calls, those whose artifact was found or is being made
         self._left: dict[str, tuple[StageTask, CachedArtifact, Session]] = {}  # by key, those that are not made yet
         self._notices: dict[str, list[Callable[[CachedArtifact], object]]] = {}
         self._planning: _Plan | None = None  # the one whose turn it is
@@ -449,6 +426,7 @@ class TaskGraph:
         if not artifact.reused:
             self._left[artifact.key] = task, artifact, session
             artifact = replace(artifact, make=partial(self._read, artifact.key))
+        self._begun += artifact.reused
         self.artifacts[artifact.key] = artifact
         return artifact
 
@@ -497,13 +475,14 @@ class TaskGraph:
         Trainings and their inputs begin first. What is ready alone is made in this process, with all of its workers.
         """
         waiting = [*self._left] if keys is None else self._with_inputs(keys)
+        planned = f"{len(self.artifacts)}{'' if keys is None else ' planned so far'}"
         running: dict[Future[None], str] = {}
         while waiting or running:
             ready = [key for key in waiting if not self._missing(key)]
             if not running and (self._begin is None or len(ready) == 1):
                 waiting.remove(ready[0])
                 task, _, session = self._left[ready[0]]
-                session.make(task)
+                session.make(self._numbered(task, planned))
                 self._finish(ready[0])
                 continue
             trainings = [key for key in waiting if self._left[key][0].stage.together]
@@ -512,10 +491,14 @@ class TaskGraph:
                 task, busy = self._left[key][0], sum(self._left[each][0].threads for each in running.values())
                 if self._begin is not None and (not running or busy + task.threads <= self._threads):
                     waiting.remove(key)
-                    running[self._begin(task)] = key
+                    running[self._begin(self._numbered(task, planned))] = key
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 future.result()
                 self._finish(running.pop(future))
+
+    def _numbered(self, task: StageTask, planned: str) -> StageTask:
+        self._begun += 1
+        return replace(task, number=f", stage {self._begun} of {planned}")
 
     def _finish(self, key: str) -> None:
         _, artifact, _ = self._left.pop(key)

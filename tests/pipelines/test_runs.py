@@ -12,7 +12,6 @@ import pytest
 from pipelines.pages.phrasing import full_name, percent
 from pipelines.pages.runs_table import KEY_COLUMNS, run_rows
 from pipelines.results.run_record import read_results
-from pipelines.store.run_progress import RunProgress
 from pipelines.store.store import TIMINGS
 from tests.calling import Command
 from tests.pipelines.conftest import FinishedRun
@@ -83,19 +82,6 @@ def test_a_running_run_is_called_running_and_stays(project: Path, call: Command)
     assert code == 2
     assert re.search(r"runs/wake\b.*\bwriting\b", told)
     assert (project / "runs/wake/results.json").is_file()
-
-
-def test_a_running_run_says_how_much_is_done_and_how_long_the_rest_takes(project: Path, call: Command) -> None:
-    run = RunProgress(project / "runs/wake")
-    run.begin({"sample": (1, 60.0), "lm": (1, 1200.0)}, processes=1)
-    run.finish("sample", "s", 60.0)
-    assert "done" not in call()[1]
-    with (project / "runs/wake/.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        code, out, _ = call()
-    assert code == 0
-    (line,) = [line for line in out.splitlines() if line.startswith("wake")]
-    assert "running, 5 % done, about 20 min left, most of it lm" in line
 
 
 def test_a_run_is_deleted_after_a_question(project: Path, call: Command) -> None:

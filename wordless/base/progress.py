@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
@@ -33,7 +33,7 @@ class Progress:
 
     def __init__(self, terminal: "Terminal", title: str, total: int, unit: str, bars: Bars | None = None) -> None:
         self._terminal, self._title, self._total, self._unit, self._bars = terminal, title, total, unit, bars
-        self._task = bars.add_task(f"{title} ({unit})", total=total, note="", run="") if bars else TaskID(0)
+        self._task = bars.add_task(f"{title} ({unit})", total=total, note="") if bars else TaskID(0)
         self._started = time.monotonic()
         self._last, self._last_note, self._notes = self._started, self._started, 0  # times of the last lines
         self._begun: tuple[float, int] | None = None  # when a stretch began, and how many items were done then
@@ -62,9 +62,8 @@ class Progress:
         elif now - self._begun[0] >= STRETCH_SECONDS:
             self._speeds.append((done - self._begun[1]) / (now - self._begun[0]))
             self._begun = now, done
-        run = self._terminal.watch(done / max(total, 1))
         if self._bars:
-            self._bars.update(self._task, completed=done, total=total, run=run)
+            self._bars.update(self._task, completed=done, total=total)
             return
         if now - self._last < self._patience(now) and (shared or done < total):
             return
@@ -72,8 +71,8 @@ class Progress:
         speed, unit = median(self._speeds) if self._speeds else 0.0, self._unit
         left = f", {speed:.1f} {unit}/s, {(total - done) / speed:.0f} s left" if speed > 0 else ""
         if done >= total:
-            left, run = f" in {now - self._started:.0f} s", ""
-        self._terminal.say(f"  {self._title}: {done}/{total} {unit}{left}{f'; {run}' if run else ''}")
+            left = f" in {now - self._started:.0f} s"
+        self._terminal.say(f"  {self._title}: {done}/{total} {unit}{left}")
 
     def _patience(self, now: float) -> float:
         """Return the seconds between two lines."""
@@ -102,8 +101,6 @@ class Terminal:
         self.console = Console(file=sys.stderr, quiet=silent, highlight=False, soft_wrap=True, emoji=False)
         self.log = None if silent else log
         self._place, self.shared, self._silenced = place, shared or bool(place), False
-        self._watcher: Callable[[float], str] | None = None
-        self._watched, self._said = 0.0, ""  # when the watcher was last asked, and its answer
 
     def say(self, line: str) -> None:
         """Print one line; control characters in it are escaped."""
@@ -112,22 +109,6 @@ class Terminal:
         told = escape(f"{self._place}  {line}" if self._place else line)
         self.console.print(told, markup=False)
         self.record(told)
-
-    @contextmanager
-    def watched(self, watcher: Callable[[float], str]) -> Iterator[None]:
-        """Tell ``watcher`` the share of the work in the block that is done; it says what is left of all work."""
-        before, self._watcher = self._watcher, watcher
-        try:
-            yield
-        finally:
-            self._watcher = before
-
-    def watch(self, share: float) -> str:
-        """Tell the watcher a share, at most once a second, and return what it says."""
-        if self._watcher is None or (share < 1 and time.monotonic() - self._watched < 1):
-            return self._said if self._watcher is not None else ""
-        self._watched, self._said = time.monotonic(), self._watcher(share)
-        return self._said
 
     @contextmanager
     def silenced(self, silenced: bool = True) -> Iterator[None]:
@@ -160,7 +141,7 @@ class Terminal:
         if not self.console.is_terminal or self.shared:
             yield Progress(self, title, total, unit)
             return
-        times = (TimeElapsedColumn(), "left", TimeRemainingColumn(), "{task.fields[note]}", "{task.fields[run]}")
+        times = (TimeElapsedColumn(), "left", TimeRemainingColumn(), "{task.fields[note]}")
         columns = ("  {task.description}", BarColumn(), MofNCompleteColumn(), *times)
         redirected = sys.stdout.isatty()  # else rich would print a command's output, bound for a file, as log
         with Bars(*columns, console=self.console, redirect_stdout=redirected) as bars:

@@ -59,7 +59,6 @@ PLUGIN = Plugin(
     explanation="does the GPT tell words from pseudo-words; runs on the built-in sentences have the stage by default",
     needs=("codes", "lm"),
     voices="voices",
-    costs={"pair_codes": 8.0, "spoken_pairs": 42.0},  # of the built-in sentences: docs/log.md
     joins=_joins,
     page="zerospeech/language_tests.html.jinja",
     link="Words and sentences",

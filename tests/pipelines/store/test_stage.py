@@ -184,7 +184,7 @@ def sum_of(artifact: CachedArtifact) -> int:
 
 
 def test_plans_wait_for_what_they_read_and_all_that_they_read_is_made_at_the_same_time(tmp_path: Path) -> None:
-    session, begun = silent_session(tmp_path), list[set[str]]()
+    session, begun = replace(silent_session(tmp_path), terminal=Terminal(log=tmp_path / "log.txt")), list[set[str]]()
 
     class Noted(TaskGraph):
         def make(self, keys: Sequence[str] | None = None) -> None:
@@ -202,6 +202,9 @@ def test_plans_wait_for_what_they_read_and_all_that_they_read_is_made_at_the_sam
     assert begun == [{added(session, number).key for number in (1, 2, 3)}]
     graph.make()
     assert [sum_of(each) for each in made] == [11, 22, 33]
+    numbers = [line.rpartition(", ")[2] for line in (tmp_path / "log.txt").read_text().splitlines()]
+    planned = [f"stage {number} of 3 planned so far" for number in (1, 2, 3)]
+    assert numbers == [*planned, *(f"stage {number} of 6" for number in (4, 5, 6))]
 
 
 def test_an_error_of_a_plan_ends_the_others(tmp_path: Path) -> None:

@@ -72,21 +72,3 @@ def test_the_lines_of_many_hours_fit_a_screen(clock: Clock, tmp_path: Path) -> N
     assert 10 < len(lines(tmp_path)) < 60
     assert "step 20000" not in lines(tmp_path)[-2]
     assert lines(tmp_path)[-1] == "  training: 20000/20000 steps in 12000 s"
-
-
-def test_the_watcher_hears_how_far_the_work_is_and_says_what_is_left_of_all(clock: Clock, tmp_path: Path) -> None:
-    told, shares = terminal(tmp_path), list[float]()
-
-    def watcher(share: float) -> str:
-        shares.append(share)
-        return "run: 40 % done"
-
-    with told.watched(watcher):
-        progress = Progress(told, "training", 100, "steps")
-        for done in range(1, 31):
-            clock.now += 1
-            progress.advance_to(done)
-    assert shares == [done / 100 for done in range(1, 31)]
-    assert lines(tmp_path)[0].endswith("; run: 40 % done")
-    progress.advance_to(31)
-    assert len(shares) == 30
