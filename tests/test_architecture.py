@@ -139,9 +139,7 @@ KEEPERS = {
     "datasets": ("wordless/audio/recordings/saved_data_sets.py",),  # without decoder, pickle and download
     "ray": ("wordless/base/ray_pool.py",),
     "huggingface_hub": ("wordless/base/saved_models.py",),
-    "mlflow": ("pipelines/store/tracking.py",),
-    "wandb": ("pipelines/store/tracking.py",),
-    "tensorboard": ("pipelines/store/tracking.py",),
+    "tensorboard": ("pipelines/store/tensorboard.py",),
     "rich": ("pipelines", "wordless/base/progress.py"),
 }
 
@@ -149,7 +147,7 @@ KEEPERS = {
 # Libraries that are imported inside functions, because an option, backbone or format needs them, and their import takes
 # half a second or more, or they are optional. All else is imported at the top of a file.
 LATE = {
-    **dict.fromkeys(("gradio", "starlette", "ray", "mlflow", "wandb", "requests", "datasets", "triton"), "optional"),
+    **dict.fromkeys(("gradio", "starlette", "ray", "datasets", "triton"), "optional"),
     **dict.fromkeys(("speechmos", "onnxruntime", "distillmos", "pesq", "torchaudio.models.decoder"), "optional"),
     **dict.fromkeys(("fairseq2", "transformers", "sklearn", "numba", "faiss"), "a second or more, of some models"),
     **dict.fromkeys(("soundfile", "soxr", "av"), "of sound files, which machines that train alone do not read"),
@@ -157,8 +155,8 @@ LATE = {
     "librosa": "it is imported under a lock, because its lazy imports are not safe in threads",
     "pystoi": "of a figure",
     "huggingface_hub": "of models on the hub; it reads HF_HUB_OFFLINE when it is imported",
-    "torch.utils.tensorboard": "of a tracker",
-    "matplotlib": "of a tracker",
+    "torch.utils.tensorboard": "slow; of runs alone",
+    "matplotlib": "of the pictures of TensorBoard",
     "_typeshed": "types of type checkers alone",
 }
 # file -> why it imports our files, or names them by strings, where they are used

@@ -44,7 +44,7 @@ from pipelines.store.claims import keep_claimed
 from pipelines.store.stage import Session, open_task_graph
 from pipelines.store.store import CachedArtifact
 from pipelines.store.stored_features import natural
-from pipelines.store.tracking import Say, Tracking
+from pipelines.store.tensorboard import Say, TensorBoard
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.views import Views
 from wordless.base.messages import InputError, counted
@@ -118,7 +118,7 @@ def make_trials(session: Session, trials: Trials, make: Make, *, processes: int,
     about = {name: getattr(session, name) for name in ("store", "folder", "engine", "shared")}
     workers = session.workers and (session.workers // processes or 1)  # 0: all of Ray, which shares them itself
     opened = partial(Session, **about, gang=Gang(torch.device("cpu")), workers=workers)
-    elsewhere = None if session.tracking is None else session.tracking.elsewhere
+    elsewhere = None if session.tensorboard is None else session.tensorboard.elsewhere
     open_session = partial(_open_elsewhere, opened, elsewhere, session.terminal.log)
     line = f"parallel  {processes} stages at the same time, with {counted(threads, 'thread')} each"
     session = replace(session, threads=torch.get_num_threads())  # each trial is planned in a thread of its own
@@ -131,11 +131,11 @@ def make_trials(session: Session, trials: Trials, make: Make, *, processes: int,
 
 
 def _open_elsewhere(
-    opened: Callable[..., Session], open_tracking: Callable[[Say], Tracking] | None, log: Path | None, place: str
+    opened: Callable[..., Session], open_tensorboard: Callable[[Say], TensorBoard] | None, log: Path | None, place: str
 ) -> Session:
     """Open the session of a process that makes artifacts of a fold and seed for the one that plans."""
     terminal = Terminal(place=place, shared=True, log=log)
-    return opened(terminal=terminal, place=place, tracking=open_tracking and open_tracking(terminal.say))
+    return opened(terminal=terminal, place=place, tensorboard=open_tensorboard and open_tensorboard(terminal.say))
 
 
 def first_marked(made: _Made) -> _Made:

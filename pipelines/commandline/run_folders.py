@@ -43,7 +43,7 @@ _NAME = re.compile(r"\w[\w.+-]{0,99}")
 # Options that say where and how fast a run computes, or what it may replace, and not what it computes; the same run may
 # have other values of them.
 ELSEWHERE = frozenset(
-    {"name", "replace", "store.root", "device", "workers", "parallel", "engine.name", "engine.address", "tracking"}
+    {"name", "replace", "store.root", "device", "workers", "parallel", "engine.name", "engine.address", "tensorboard"}
     | {"checkpoint_minutes"}
 )
 

@@ -1,6 +1,6 @@
 """The work of ``wordless run``: recordings are read, the chain makes its artifacts, and the run's folder is written.
 
-The folder says how to make it again: command, config, versions, machine and commit. Trackers record the run.
+The folder says how to make it again: command, config, versions, machine and commit.
 """
 
 import json
@@ -24,7 +24,7 @@ from lm.probing.task import require_labels
 from pipelines.chain.chain import make_folds
 from pipelines.commandline.command_words import command_line
 from pipelines.commandline.composed_config import completed
-from pipelines.commandline.run_folders import LOG, SWEEP_WORDS, link_latest, logged
+from pipelines.commandline.run_folders import LOG, link_latest, logged
 from pipelines.jobs.clips_of_run import (
     MANIFEST,
     REJECTED,
@@ -74,7 +74,7 @@ from pipelines.store.run_parts import REPORT, RESULTS
 from pipelines.store.stage import Session
 from pipelines.store.store import CURVE, ENTRY, CachedArtifact, Store
 from pipelines.store.stored_features import GPT_METHOD, PROBE_RECORD
-from pipelines.store.tracking import TrackedRun, Tracking
+from pipelines.store.tensorboard import TensorBoard
 from wordless.audio.recordings.manifest import (
     ACCOUNT,
     Clip,
@@ -143,7 +143,6 @@ def run_chain(config: dict[str, Any], folder: Path) -> None:
         for notice in voice_notices(settings):
             terminal.say(f"vocoder   {notice}")
         seconds = corpus.seconds + sum(each.seconds for each in unlabelled)
-        run = tracked_run(folder, command_line("run"), config)
         session = Session(
             store=Store(settings.store.root),
             gang=gang,
@@ -152,17 +151,17 @@ def run_chain(config: dict[str, Any], folder: Path) -> None:
             workers=choose_workers(settings.workers, settings.engine, seconds=seconds),
             engine=settings.engine,
             shared=(*seen_of(corpus), *shared_paths(settings, unlabelled)),
-            tracking=None if gang.rank else Tracking(settings.tracking, run, terminal.say),  # rank 0 tracks alone
+            tensorboard=TensorBoard(folder, terminal.say) if settings.tensorboard and gang.rank == 0 else None,
         )
         made = make_folds(session, corpus, unlabelled, settings)
         if gang.rank == 0:
             models = next(iter(made.values()))  # models of the other folds and seeds have the same sizes
             source = provenance(command_line("run"), config, gang, models)
             results = write_run_folder(session, corpus, unlabelled, settings, made, source)
-            if session.tracking is not None and session.tracking.names:
+            if session.tensorboard is not None:
                 files = [path for path in (folder / name for name in _FILES) if path.is_file()]
                 values = values_by_name(results["figures"])
-                session.tracking.conclude(values, files, report_pictures(folder, results))
+                session.tensorboard.conclude(source, values, files, report_pictures(folder, results))
 
 
 def rates(settings: RunSettings) -> str:
@@ -354,21 +353,6 @@ def commit_of(checkout: Path) -> str | None:
         return None
 
 
-def tracked_run(folder: Path, command: str, config: Mapping[str, object]) -> TrackedRun:
-    """Describe a run for trackers. A job of a sweep has the sweep's name before its own, and is in its group."""
-    above, name = folder.absolute().parent, folder.absolute().name
-    sweep = above.name if (above / SWEEP_WORDS).is_file() else None
-    return TrackedRun(
-        name=f"{sweep}/{name}" if sweep else name,
-        group=sweep,
-        folder=folder,
-        command=_without_home(command),
-        config=_without_home(config),
-        version=installed_version(),
-        commit=commit_of(CHECKOUT),
-    )
-
-
 def _cpu() -> str:
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -382,7 +366,7 @@ Named = TypeVar("Named")  # a command, or options
 
 
 def _without_home(value: Named) -> Named:
-    """Replace the user's home folder by ``~``: reports and trackers may be public."""
+    """Replace the user's home folder by ``~``: reports may be public."""
     home = os.path.expanduser("~")  # noqa: PTH111  Path raises without a home
     begin = r"(?<![^\s='\"\[,:])" + re.escape(json.dumps(home)[1:-1]) + r"(?=[/\s'\"\],]|$)"  # of a value
     found: Named = json.loads(re.sub(begin, "~", json.dumps(value))) if home not in ("", "/") else value

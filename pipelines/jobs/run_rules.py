@@ -25,7 +25,6 @@ from pipelines.stages.language_model import require_same_gpt
 from pipelines.stages.stage_options import SPEECH_FEATURES, STEPS_FROM_SHIPPED
 from pipelines.stages.voices import NONE, UNIVERSAL, is_shipped, require_same_voice, saved_vocoder, shipped_voice
 from pipelines.store.start_models import LM, TOKENS
-from pipelines.store.tracking import require_trackers
 from tokenizer.tokenizer_config import TokenizerConfig
 from vocoder.vocoder_options import WaveNetConfig
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
@@ -44,7 +43,7 @@ def run_settings(config: Mapping[str, object], gang: Gang | None = None) -> RunS
     ``gang`` says what ``precision=auto`` means on its devices; None: it is left open.
     """
     values = with_embedded_corpus(config)
-    for name in ("stages", "unlabelled", "tracking"):  # a single value needs no brackets
+    for name in ("stages", "unlabelled"):  # a single value needs no brackets
         if isinstance(values[name], str):
             values[name] = [values[name]]
     _set_sizes(values)
@@ -152,7 +151,6 @@ def require_run(settings: RunSettings, tokens: TokenizerConfig) -> None:
         if method.rate > len(rates := tokenizer.rates or ()):
             rule = f"tokenizer.rates is {list(rates) or 'null'}: name rates, such as [8,4,2], or leave the method out"
             raise InputError(f"compare.methods has {method.name}: {rule}")
-    require_trackers(settings.tracking)
     if (settings.parallel or 1) > 1 and (why := settings.shared_by_processes):
         raise InputError(option="parallel", value=settings.parallel, rule=f"{why}: choose 1")
     require_seeds(settings.seed, settings.seeds)

@@ -97,7 +97,7 @@ def write_report(folder: Path, results: Results) -> Path:
 
 
 def report_pictures(folder: Path, results: Results) -> dict[str, Figure]:
-    """Draw what the tokenizer keeps of each clip that has pictures, for trackers."""
+    """Draw what the tokenizer keeps of each clip that has pictures, for TensorBoard."""
     figures = dict[str, Figure]()
     names = {f"reconstruction-{n}": f"{n + 1} {clip_title(clip)}" for n, clip in enumerate(listened_clips(results))}
     for chart in sound_charts(folder, results, sounds_too=False):

@@ -1,6 +1,6 @@
 """The record of a run, ``results.json``: rows of figures with names, units and titles, and sections beside them.
 
-Stages write rows, and tables, charts, trackers and pages read them in one frame. `Comparison` reads the rows of probes.
+Stages write rows; tables, charts, TensorBoard and pages read them in one frame. `Comparison` reads the rows of probes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -272,7 +272,7 @@ def value_of(rows: DataFrame, stage: str, name: str, of: str | None = None) -> f
 
 
 def values_by_name(rows: DataFrame) -> dict[str, float]:
-    """Name the overall figures ``stage/name/of``, for trackers, without costs and single layers.
+    """Name the overall figures ``stage/name/of``, for TensorBoard, without costs and single layers.
 
     Those of probes on validation end with that word.
     """

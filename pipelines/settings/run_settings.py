@@ -285,9 +285,7 @@ class TrainingCommand(CorpusCommand):
     checkpoint_minutes: float = option(
         1.0, "minutes between the checkpoints of a training, from which a killed command resumes", least=0
     )
-    tracking: tuple[str, ...] = option(
-        ("tensorboard",), "tensorboard, mlflow or wandb: what records curves, figures and report; []: none"
-    )
+    tensorboard: bool = option(True, "false: no training curves, figures and pictures for TensorBoard are written")
 
 
 @dataclass(frozen=True, kw_only=True)

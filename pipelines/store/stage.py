@@ -38,7 +38,7 @@ from torch import nn
 
 from pipelines.store.claims import keep_claimed
 from pipelines.store.store import COVERAGE, CURVE, CachedArtifact, CacheKey, Store, checkpoints_of, write_json
-from pipelines.store.tracking import Tracking
+from pipelines.store.tensorboard import TensorBoard
 from wordless.audio.recordings.manifest import Clips, Split
 from wordless.base.coverage import TrainingSound, describe_coverage
 from wordless.base.files import list_hash
@@ -59,7 +59,7 @@ _WIDTH = 20  # of the column of stages in the log
 
 
 def training_name(stage: str, place: str = "") -> str:
-    """Name a training on the terminal and in trackers; ``place`` is its fold and seed."""
+    """Name a training on the terminal and in TensorBoard; ``place`` is its fold and seed."""
     name = f"{'language model' if stage == 'lm' else stage.replace('_', ' ')} {place}".strip()
     return name.replace("/", "_")  # names of groups may contain "/"
 
@@ -75,7 +75,7 @@ class Session:
     workers: int  # that read and encode recordings, as `EngineConfig.workers` counts them
     place: str = ""  # fold and seed, where a run has several
     training: str = "{stage}"  # names of trainings: those of their stages, with a rate; or the title of a method
-    tracking: "Tracking | None" = None
+    tensorboard: TensorBoard | None = None
     engine: EngineConfig = LOCAL  # of the workers
     shared: tuple[Path, ...] = ()  # files and folders that all workers must see, beside the store
     graph: "TaskGraph | None" = None  # makes artifacts later, several at the same time; None: made at once
@@ -168,11 +168,11 @@ class Session:
             raise InputError(f"{problem}; give all of them the same, such as threads=1")
 
     def _track(self, artifact: CachedArtifact, name: str) -> None:
-        """Give trackers the whole curve of a training, made here or found; a training without steps has no points."""
-        if self.tracking is None or not self.tracking.names or not (artifact.folder / CURVE).is_file():
+        """Give TensorBoard the whole curve of a training, made here or found; no steps have no points."""
+        if self.tensorboard is None or not (artifact.folder / CURVE).is_file():
             return
         if points := artifact.read_rows(CURVE, "curve"):
-            self.tracking.complete(training_name(name, self.place), points)
+            self.tensorboard.complete(training_name(name, self.place), points)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,15 +195,15 @@ class StageRun(Session):
         *,
         sound: TrainingSound | None = None,
     ) -> TrainingRecord:
-        """Call `fit` with checkpoints, progress and trackers; ``option`` names the config on the command line.
+        """Call `fit` with checkpoints, progress and TensorBoard; ``option`` names the config on the command line.
 
         Afterwards the log and `COVERAGE` say what was read of the training recordings, ``sound``; None: of none.
         """
         name = self.training.format(stage=self.stage)
 
         def track(point: Point) -> None:
-            if self.tracking is not None:
-                self.tracking.add(training_name(name, self.place), point)
+            if self.tensorboard is not None:
+                self.tensorboard.add(training_name(name, self.place), point)
 
         with self.terminal.working(training_name(name), config.steps, "steps") as progress:
             report = fit(

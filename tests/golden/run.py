@@ -47,10 +47,14 @@ COMMANDS = {  # name -> run whose models it uses, and words; at_NAME is a place,
         "smoke",
         "probe corpus.root=at_calls output=./probe.json probe.regularisation_strengths=3 probe.resamples=20",
     ),
-    "classes": ("smoke", "finetune corpus.root=at_calls output=./model head=classification threads=1 tracking=[]"),
+    "classes": (
+        "smoke",
+        "finetune corpus.root=at_calls output=./model head=classification threads=1 tensorboard=false",
+    ),
     "letters": (
         "smoke",
-        "finetune corpus.root=at_calls corpus.pattern={label}/* output=./model head=sequence threads=1 tracking=[]",
+        "finetune corpus.root=at_calls corpus.pattern={label}/* output=./model head=sequence threads=1 "
+        "tensorboard=false",
     ),
     "predict": ("classes", "predict input=at_calls output=./labels.tsv"),
 }

@@ -14,7 +14,7 @@ SMALL = (
     *("tokenizer.codebook_size=16", "tokenizer.fit.steps=60", "tokenizer.fit.validate_every=30"),
     *("lm.fit.steps=20", "lm.fit.validate_every=10", "lm.fit.warmup_steps=2", "lm.views.warps=1"),
     *("gpt_sound=tiny", "baselines=tiny", "probe.regularisation_strengths=3", "probe.resamples=50"),
-    *("probe.learning_curve=[0.25,1.0]", "device=cpu", "threads=1", "tracking=[]"),
+    *("probe.learning_curve=[0.25,1.0]", "device=cpu", "threads=1", "tensorboard=false"),
 )
 FIT = ("fit.steps=20", "fit.validate_every=10", "fit.warmup_steps=2")
 NETWORKS = ("gpt_sound", "baselines.simclr", "baselines.supervised")

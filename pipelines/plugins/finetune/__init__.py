@@ -20,7 +20,6 @@ from pipelines.settings.run_settings import OFTEN, TrainingCommand, corpus_comma
 from pipelines.store.outputs import require_kind
 from pipelines.store.run_parts import require_output
 from pipelines.store.shared_options import MODEL, RateOptions
-from pipelines.store.tracking import require_trackers
 from tokenizer.codes import require_same_codebook
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import Channel, require_choice
@@ -135,7 +134,6 @@ class FinetuneConfig(TrainingCommand, RateOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_trackers(self.tracking)
         if self.output is not None:
             require_kind(self.output, (), possible="a folder")
         require_output(self.model, self.output, example="output=FOLDER")

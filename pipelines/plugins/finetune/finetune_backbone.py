@@ -36,7 +36,7 @@ from pipelines.jobs.clips_of_run import (
     trained_on,
     unlabelled_of_run,
 )
-from pipelines.jobs.run_chain import provenance, tracked_run
+from pipelines.jobs.run_chain import provenance
 from pipelines.plugins.finetune import FinetuneConfig
 from pipelines.settings.run_settings import choose_workers
 from pipelines.stages.stored_arrays import VALUES, read_clips, write_clips
@@ -46,7 +46,7 @@ from pipelines.store.run_parts import FINETUNED, JOB, TABLE, part_of
 from pipelines.store.stage import Session, StageRun, labels_of, stage
 from pipelines.store.store import CURVE, CachedArtifact, Store, write_json
 from pipelines.store.stored_features import FEATURES, StoredFeatures, stacked_rows, write_features
-from pipelines.store.tracking import Tracking
+from pipelines.store.tensorboard import TensorBoard
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import Channel
 from wordless.audio.reading import read_blocks, resampled_length
@@ -151,8 +151,6 @@ def finetune_backbone(settings: FinetuneConfig, config: dict[str, object]) -> No
         # by default a folder in that of the run for each corpus, head and set of options; `_open` demands one of both
         own = f"{FINETUNED}/{name}_{settings.head.name}_{made_of[:8]}"
         folder = settings.output or (settings.model or Path()) / own
-        run = tracked_run(folder, command_line("finetune"), config)
-        tracking = None if gang.rank else Tracking(settings.tracking, run, terminal.say)
         models = [source.folder / part for part in source.backbone.parts]
         session = Session(
             store=Store(settings.store.root),
@@ -162,7 +160,7 @@ def finetune_backbone(settings: FinetuneConfig, config: dict[str, object]) -> No
             workers=choose_workers(settings.workers, settings.engine, seconds=corpus.seconds),
             engine=settings.engine,
             shared=(*seen_of(corpus), *models, *([source.weights] if source.weights else [])),
-            tracking=tracking,
+            tensorboard=TensorBoard(folder, terminal.say) if settings.tensorboard and gang.rank == 0 else None,
             training="fine-tuning",
         )
         with nullcontext() if gang.rank else _claimed(folder, made_of):
@@ -472,7 +470,9 @@ def _write_results(
     model.save_pretrained(folder, front_end=tuning.source.folder)
     named = {f"{row['of']}/{each['name']}": each["value"] for row in table for each in row["figures"]}
     known = {name: value for name, value in named.items() if value is not None}
-    if session.tracking is not None:
-        session.tracking.conclude(known, [folder / name for name in (_FIGURES, TABLE, _PREDICTIONS)], pictures={})
+    if session.tensorboard is not None:
+        session.tensorboard.conclude(
+            source, known, [folder / name for name in (_FIGURES, TABLE, _PREDICTIONS)], pictures={}
+        )
     print_table(head, cells)
     session.terminal.say(f"model     {folder}; the figures are in {_FIGURES} and {TABLE}")

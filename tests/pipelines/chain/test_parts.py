@@ -61,7 +61,7 @@ def one_after_the_other(tmp_path_factory: pytest.TempPathFactory) -> Callable[..
 def test_a_stopped_run_leaves_no_process_and_resumes_to_the_same_bytes(
     number: signal.Signals, one_after_the_other: Callable[..., Path], tmp_path: Path
 ) -> None:
-    running = Call("run", *words(tmp_path, *OF_FOLDS, "parallel=2", "tracking=[]"), place=tmp_path)
+    running = Call("run", *words(tmp_path, *OF_FOLDS, "parallel=2", "tensorboard=false"), place=tmp_path)
     while len(list(tmp_path.glob("store/lm/*.checkpoints/fit.safetensors"))) < 2:
         assert not running.ended_within(0.05), running.told
     running.end(number)

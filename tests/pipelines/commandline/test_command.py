@@ -31,7 +31,7 @@ from tests.pipelines.tiny_chain import OWN, ROOT, called_at_once, refusal
         ("seed=${sede}", "sede"),
         ("hydra.run.dri=x", r"hydra\.run\.dir\b"),
         ("~seeed", "seeed"),
-        ("~tracking", r"~tracking.*tracking=\[\].*tracking=tensorboard"),
+        ("~listening.temperatures", r"~listening\.temperatures.*temperatures=\[\].*temperatures=\[0\.7"),
         ("~compare.noise", r"~compare\.noise.*compare\.noise=white"),
         ("~lm", r"~lm\b.*lm=small"),
         ("~compare", "compare"),
