@@ -33,7 +33,7 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "encode": Command(
         name="encode",
-        purpose="recordings -> codes (Parquet, or text units that other tools read)",
+        purpose="recordings -> codes (Parquet, or text units as fairseq reads them)",
         options=EncodeConfig,
         check=encode,
         job=encode_recordings,

@@ -9,90 +9,85 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, cast
 
 from lm.probing.vectors import Pooling
-from pipelines.commandline.recording_options import (
-    SUFFIXES,
-    InputOptions,
-    StoredOptions,
-    kind_of_output,
-    require_input_recordings,
-    require_writable_folder,
-)
 from pipelines.methods.methods_table import METHODS, reads_sound
 from pipelines.store.outputs import prepare_output, require_kind, require_new, require_table
 from pipelines.store.run_parts import ModelPart, is_finetuned, part_of, run_of
-from pipelines.store.shared_options import EngineOptions, RateOptions
+from pipelines.store.shared_options import EngineOptions, ModelOptions, RateOptions, WorkerOptions
+from pipelines.store.store import StoreOptions
 from wordless.audio.recordings.annotations import candidates_at, kind_of, recordings_at
 from wordless.audio.recordings.corpus import find_recordings
-from wordless.audio.recordings.corpus_config import CorpusConfig
+from wordless.audio.recordings.corpus_config import AnnotationOptions, CorpusConfig
 from wordless.audio.recordings.folders import expand_home
-from wordless.audio.recordings.manifest import Clips
+from wordless.audio.recordings.manifest import Clips, writable
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.audio.waveform import EXTENSIONS
-from wordless.base.messages import InputError, listed, within
+from wordless.base.messages import InputError, within
 from wordless.base.options import REQUIRED, option
 from wordless.base.saved_models import fetch, hub_address, is_on_hub
 
-UNITS = (".km", ".txt", ".units", ".jsonl", ".ndjson", ".json")  # usual suffixes of text units
-_OVER_TIME = [suffix for suffix in SUFFIXES.values() if suffix not in UNITS]
 _TABLES = (".tsv", ".txt", ".csv", ".jsonl", ".json", ".ndjson")  # that list recordings
 ALL = "all"  # layer: every candidate
 LAYER = re.compile(rf"(layer|inner)_\d+|all_(layers|inner)(_with_input)?|{ALL}")
 
 
 @dataclass(frozen=True, kw_only=True)
+class InputOptions(ModelOptions, WorkerOptions, AnnotationOptions):
+    """Options of commands that read recordings with a trained model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredOptions(InputOptions, StoreOptions):
+    input: Path = option(
+        REQUIRED,
+        "a recording, or a folder of recordings, embed: or a table of them such as runs/x/manifest.tsv; "
+        "<output>.rejected.tsv lists what is set aside, <output>.account.tsv all that was read",
+    )
+
+
+def require_writable_folder(place: Clips, output: Path) -> None:
+    """Refuse a folder of recordings whose name a table cannot hold."""
+    if not writable(str(place.root)):
+        problem = f"input={place.root} holds a tab, a line break or bytes that are not UTF-8"
+        raise InputError(f"{problem}, which {output} cannot hold; rename the folder")
+
+
+@dataclass(frozen=True, kw_only=True)
 class EncodeConfig(StoredOptions, EngineOptions):
     """Options of ``wordless encode``.
 
-    example: wordless encode model=runs/x input=recordings output=codes.parquet
+    examples: wordless encode model=runs/x input=recordings output=codes.parquet
+              wordless encode model=runs/x input=recordings output=units.km
     """
 
-    output: Path = option(REQUIRED, "a .parquet file, a folder of shards, or a text file")
-    format: str = option(
-        "parquet",
-        "fairseq writes a .km file, a .tsv file and the samples of each recording, <output>.lengths; "
-        f"{listed([*SUFFIXES])} write the codes over time: one file, which {listed(_OVER_TIME)} name, too, or a folder",
-        choices=("parquet", "fairseq", "jsonl", *SUFFIXES),
+    output: Path = option(
+        REQUIRED,
+        "a .parquet file, a folder of shards, or a .km file of text units, with a line for each recording and a .tsv "
+        "file that lists them, as fairseq reads both",
     )
-    deduplicate: bool = option(
-        False,
-        "true: merges repeated units (text formats only); their durations are written beside them: <output>.durations, "
-        "or duration in JSON lines",
-    )
+    deduplicate: bool = option(False, "of a .km file: true merges repeated units, and their durations are lost")
     clips_per_shard: int = option(
         500, "recordings per shard; a killed command resumes after the last whole shard", least=1
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.over_time is not None:
-            return
-        if self.deduplicate and self.format == "parquet":
-            rule = "format=parquet keeps durations: choose format=fairseq or jsonl"
-            raise InputError(option="deduplicate", value=self.deduplicate, rule=rule)
-        if self.format == "parquet":
-            possible = "a file ending in .parquet, or a folder of shards; text units need format=fairseq or jsonl"
-            return require_kind(self.output, (".parquet",), possible=possible)
-        possible = f"for format={self.format} a text file ending in {', '.join(UNITS)}"
-        require_kind(self.output, UNITS, possible=possible)
+        rule = "codes in Parquet keep their repeats: choose a .km file, such as output=units.km"
+        self.refuse_if(self.deduplicate and not self.as_units, "deduplicate", rule)
+        possible = "a file ending in .parquet or .km, or a folder of shards"
+        require_kind(self.output, (".parquet", ".km"), possible=possible)
 
     @property
-    def over_time(self) -> str | None:
-        """The kind of a file with the codes over time, which another program opens; None: another."""
-        named = self.output.name.lower().endswith(tuple(map(str.lower, _OVER_TIME)))
-        if self.format in SUFFIXES or (named and self.format == "parquet"):
-            return kind_of_output(self.output, self.format if self.format in SUFFIXES else "auto")
-        return None
+    def as_units(self) -> bool:
+        """Whether text units are written."""
+        return self.output.suffix.lower() == ".km"
 
 
 def encode(settings: EncodeConfig) -> tuple[EncodeConfig, Clips, Path]:
     tokenizer_folder = part_of(settings.model, "tokenizer")
     recordings = recordings_at(settings.input, settings)
-    if settings.over_time is not None:
-        paths = (str(recordings.root / path) for path in recordings.frame.path)
-        require_input_recordings(settings.output, settings.over_time, paths)
     prepare_output(settings.output)
     listed, begin = settings.output.with_suffix(".tsv"), os.fsencode(recordings.root.absolute()) + b"\n"
-    if settings.format == "fairseq" and listed.is_file() and not listed.read_bytes().startswith(begin):
+    if settings.as_units and listed.is_file() and not listed.read_bytes().startswith(begin):
         require_new(listed)  # a list of these recordings may be of this command, which was killed
     return settings, recordings, tokenizer_folder
 

@@ -43,11 +43,11 @@ class DecodeConfig(SpeechOptions, Sampling, StoreOptions):
 
     input: Path = option(
         REQUIRED,
-        "codes: a .parquet file, a folder of codes, or text units of this run's tokenizer (fairseq's .km, JSON lines)",
+        "codes: a .parquet file, a folder of codes, or text units of this run's tokenizer in a .km file",
     )
     codes_per_unit: int | None = option(
         None,
-        "number of codes of each text unit without repeats and durations; null: such units are refused, since the "
+        "number of codes of each text unit; null: one, and units whose repeats were merged are refused, since the "
         "length of their sound is not known",
         least=1,
         most=1000,

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -20,21 +19,19 @@ import pyarrow.parquet as pq
 
 from lm.language_tests import Score, score
 from lm.model import LanguageModel
-from pipelines.commandline.recording_options import InputOptions, write_annotations
-from pipelines.recordings import EncodeConfig, ScoreConfig, TableOptions, submitted_name
+from pipelines.recordings import EncodeConfig, InputOptions, ScoreConfig, TableOptions, submitted_name
 from pipelines.store.outputs import new_file, new_folder
 from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.store import CachedArtifact, Store, StoreConfig, StoreOptions, note_finished, write_json
 from tokenizer.codes import require_same_codebook
 from tokenizer.parquet import CodedClip, mark_complete, read_codes, read_num_samples, write_shard
 from tokenizer.tokenizer import Tokenizer, load_tokenizer
-from tokenizer.units import UnitsFormat, write_units
+from tokenizer.units import write_units
 from wordless.audio.audio_options import Channel, SpectrogramConfig
 from wordless.audio.decoding import Recording, count_samples, file_key
 from wordless.audio.reading import CHANGED, ChannelPowers, cancelled, read_blocks, resampled_length
 from wordless.audio.recordings.account import Account, Item
 from wordless.audio.recordings.accounting import take_account
-from wordless.audio.recordings.annotation_formats import Event
 from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
 from wordless.audio.recordings.manifest import (
     ACCOUNT,
@@ -329,13 +326,11 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
     """Encode the recordings into shards of the store, and write the output from these."""
     encoder = partial(load_tokenizer, tokenizer_folder, str(choose_device(settings.device)))
     codes_format, output = encoder().format, settings.output
-    if (streams := codes_format.spectral_streams) > 1 and settings.format != "parquet" and settings.over_time is None:
-        rule = f"it holds one stream, and the tokenizer {tokenizer_folder} has {streams}: choose parquet"
-        raise InputError(option="format", value=settings.format, rule=rule)
-    parts = int(recordings.frame.segment.notna().sum())
-    if parts and settings.format == "fairseq":
-        rule = f"it lists whole recordings, and {counted(parts, 'part')} are annotated"
-        raise InputError(option="format", value=settings.format, rule=f"{rule}: choose another, or annotations=none")
+    streams, parts = codes_format.spectral_streams, int(recordings.frame.segment.notna().sum())
+    rule = f"text units hold one stream, and the tokenizer {tokenizer_folder} has {streams}: name a .parquet file"
+    settings.refuse_if(settings.as_units and streams > 1, "output", rule)
+    rule = f"its list has whole recordings, and {counted(parts, 'part')} are annotated: add annotations=none"
+    settings.refuse_if(settings.as_units and parts > 0, "output", rule)
     session = open_session(settings, recordings, tokenizer_folder, engine=settings.engine)
     artifact = encoded(session, stamped(recordings), encoder, settings.clips_per_shard)
     warnings_summary(artifact, recordings).tell(
@@ -343,43 +338,24 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
     )
     shards = sorted(artifact.folder.glob("codes-*.parquet"))
     lengths = [length for shard in shards for length in read_num_samples(shard).tolist()]
-    if settings.over_time is not None:
-        paths = [*dict.fromkeys(str(recordings.root / clip.path) for clip in Shards(shards))]
-        write_annotations(output, settings.over_time, paths, [*_events(settings, recordings.root, Shards(shards))])
-    elif settings.format == "parquet" and output.suffix.lower() != ".parquet":  # a folder of shards
-        with new_folder(output) as folder:
-            for shard in shards:
-                copy_file(shard, folder / shard.name)
-            mark_complete(folder, shards=len(shards), clips=len(lengths))
-    elif settings.format == "parquet":  # one row group is in memory at a time
+    if settings.as_units:
+        root = recordings.root.absolute()
+        rows = [f"{clip.path}\t{_count_samples(root / clip.path, clip)}\n" for clip in Shards(shards)]
+        with new_file(output.with_suffix(".tsv")) as beside:
+            write_aside(beside, f"{root}\n{''.join(rows)}")
+        write_units(output, Shards(shards), deduplicate=settings.deduplicate)  # last: it is never without its list
+    elif output.suffix.lower() == ".parquet":  # one row group is in memory at a time
         with aside(output) as beside, pq.ParquetWriter(beside, pq.read_schema(shards[0])) as writer:
             for file in map(pq.ParquetFile, shards):
                 for group in range(file.num_row_groups):
                     writer.write_table(file.read_row_group(group))
-    else:
-        if settings.format == "fairseq":  # reads a list beside the .km file: the root, path and samples of each
-            root = recordings.root.absolute()
-            rows = [f"{clip.path}\t{_count_samples(root / clip.path, clip)}\n" for clip in Shards(shards)]
-            with new_file(output.with_suffix(".tsv")) as beside:
-                write_aside(beside, f"{root}\n{''.join(rows)}")
-        units: UnitsFormat = "fairseq" if settings.format == "fairseq" else "jsonl"  # others are files over time
-        write_units(output, Shards(shards), units, deduplicate=settings.deduplicate)
+    else:  # a folder of shards
+        with new_folder(output) as folder:
+            for shard in shards:
+                copy_file(shard, folder / shard.name)
+            mark_complete(folder, shards=len(shards), clips=len(lengths))
     clips, seconds = counted(len(lengths), "part" if parts else "recording"), sum(lengths)
     session.terminal.say(f"{clips}, {seconds / codes_format.sample_rate:.1f} s of sound: {output}")
-
-
-def _events(settings: EncodeConfig, root: Path, clips: Iterable[CodedClip]) -> Iterator[Event]:
-    """Give each time step of the codes as an event, or, deduplicated, each run of equal ones; "," between streams."""
-    for clip in clips:
-        form, start, step = clip.codes.format, (clip.span or (0.0,))[0], 0
-        texts = [",".join(map(str, codes)) for codes in clip.codes.values.tolist()]
-        for text, run in groupby(texts) if settings.deduplicate else ((text, [text]) for text in texts):
-            first, step = step, step + len([*run])
-            ends = (
-                min(each * form.samples_per_code, clip.codes.num_samples) / form.sample_rate for each in (first, step)
-            )
-            begin, end = (start + each for each in ends)
-            yield Event(path=str(root / clip.path), start=begin, end=end, label=text, score=1.0)
 
 
 @stage(

@@ -110,7 +110,7 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
         clips = _retuned(clips, settings, tokenizer)
     if settings.codes_per_unit is not None:
         each = counted(settings.codes_per_unit, "code")
-        terminal.say(f"the units have no durations: each stands for {each}, so the length of the sounds is a guess")
+        terminal.say(f"each unit stands for {each}, so the length of the sounds is a guess")
     synthesis = open_synthesis(settings.model, tokenizer, settings.kind, settings.sampling, device=str(device))
     rule = "its sound plays no pitch and no shift: choose wavenet or harmonics, with pitch_comb=true and postfilter=1"
     settings.refuse_if(settings.retuned and not synthesis.plays_pitch, "synthesis", rule)

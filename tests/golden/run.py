@@ -35,7 +35,7 @@ FIT = ("steps=4", "validate_every=2", "warmup_steps=2", "precision=fp32")
 HEADS = ("backbone.batches.batch_size=4", "figures.resamples=20", *(f"backbone.fit.{word}" for word in FIT))
 COMMANDS = {  # name -> run whose models it uses, and words; at_NAME is a place, ./ the folder of its own output
     "encode": ("smoke", "encode input=at_calls output=./codes.parquet"),
-    "units": ("smoke", "encode input=at_calls output=./units.jsonl format=jsonl deduplicate=true"),
+    "units": ("smoke", "encode input=at_calls output=./units.km deduplicate=true"),
     "embed": ("smoke", "embed input=at_calls output=./vectors.npz layer=all pooling=thirds"),
     "embed_log_mel": ("smoke", "embed input=at_calls output=./vectors.parquet method=log_mel"),
     "generate": ("smoke", "generate output=./sounds prompt=at_word seconds=0.1 num_samples=2 engine=numba"),
@@ -209,7 +209,7 @@ def results_in(folder: Path) -> Iterator[tuple[str, str | float]]:
         elif kind == ".parquet":
             table = pq.read_table(path)
             yield from ((f"{name} {key}", hashed(str(table[key].to_pylist()))) for key in table.column_names)
-        elif kind in (".tsv", ".txt", ".lengths", ".durations") and path.name != "log.txt":
+        elif kind in (".tsv", ".txt", ".km") and path.name != "log.txt":
             yield name, hashed(path.read_text().replace(str(folder.parents[1]), ""))
         elif path.name in (*RESULTS, "probe.json"):
             yield from leaves(json.loads(path.read_text()), name)

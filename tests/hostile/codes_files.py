@@ -122,13 +122,9 @@ def _tables(good: pa.Table) -> Iterator[tuple[str, pa.Table]]:
 
 def _lines(rng: random.Random) -> Iterator[bytes]:
     yield from (
-        b"x", b"-1", b"1_0", b"9" * 5000, b"a|1|x", b"\xff", b"\0", b"|", b"a|", b"{", b"[1]", b"null",
-        b'{"file_name": ' * 50_000, b'{"file_name": "a", "units": [1], "units": [2]}',
+        b"x", b"-1", b"1_0", b"9" * 5000, b"a|1|x", b"\xff", b"\0", b"|", b"a|", b"{", b"[1]", b"null", b"1.5", b"1e3",
+        b"nan", b"+1", "\u0663".encode(), b'{"file_name": "a", "units": [1]}',
     )  # fmt: skip
-    for value in ("1", '"1"', "null", "[1.5]", "[[1]]", "[NaN]", '[{"a": 1}]', "[" * 50_000, "9" * 5000, "[1e400]"):
-        yield b'{"file_name": "a", "units": ' + value.encode() + b"}"
-    for name in ("1", "null", '"\\ud800"', '"a\\u0000"', '""', "[]"):
-        yield b'{"file_name": ' + name.encode() + b', "units": [1]}'
     for _ in range(20):
         yield rng.randbytes(40).replace(b"\n", b" ")
 

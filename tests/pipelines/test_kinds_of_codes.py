@@ -240,9 +240,9 @@ def test_all_commands_take_codes_with_pitch(model: Path, voice: Path, tmp_path: 
     (clip,) = read_codes(codes)[1]
     np.testing.assert_array_equal(clip.codes.values, own.values)
     assert (own.values[5:-5, -1] > 0).all()
-    encode({**recordings, "output": str(tmp_path / "units.jsonl"), "format": "jsonl"})
-    decode({**stored, "input": str(tmp_path / "units.jsonl"), "output": str(tmp_path / "units.wav")})
-    assert len(read(tmp_path / "units.wav", 4000).samples) == own.num_samples
+    encode({**recordings, "output": str(tmp_path / "units.km")})
+    decode({**stored, "input": str(tmp_path / "units.km"), "output": str(tmp_path / "units.wav")})
+    assert len(read(tmp_path / "units.wav", 4000).samples) == len(own) * own.format.samples_per_code
 
     say: dict[str, object] = {**given, "prompt": str(voice), "seconds": 0.2, "num_samples": 1, "seed": 3}
     generate({**say, "output": str(tmp_path / "more")})

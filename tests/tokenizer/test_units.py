@@ -28,96 +28,52 @@ from tokenizer.parquet import (
     shard_path,
     write_shard,
 )
-from tokenizer.units import UnitsFormat, read_units, write_units
+from tokenizer.units import read_units, write_units
 from wordless.base.messages import InputError
 
 ONE_STREAM = replace(FORMAT, streams=1)
 VALUES = np.array([[3], [3], [7], [3]], np.int32)
 CLIP = CodedClip(path="dir/a.wav", codes=Codes(values=VALUES, num_samples=600, format=ONE_STREAM))
-ROW = {"file_name": "dir/a.wav", "num_samples": 600}
 
 
-@pytest.mark.parametrize(
-    ("kind", "deduplicate", "files"),
-    [
-        ("fairseq", False, {"a": "3 3 7 3", "a.lengths": "600"}),
-        ("fairseq", True, {"a": "3 7 3", "a.lengths": "600", "a.durations": "2 1 1"}),
-        ("jsonl", False, {"a": json.dumps({**ROW, "units": [3, 3, 7, 3]})}),
-        ("jsonl", True, {"a": json.dumps({**ROW, "units": [3, 7, 3], "duration": [2, 1, 1]})}),
-    ],
-)
-def test_formats(kind: UnitsFormat, deduplicate: bool, files: dict[str, str], tmp_path: Path) -> None:
-    write_units(tmp_path / "a", [CLIP], kind, deduplicate=True)  # durations of an earlier call go
-    write_units(tmp_path / "a", [CLIP], kind, deduplicate=deduplicate)
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {k: f"{v}\n" for k, v in files.items()}
+@pytest.mark.parametrize(("deduplicate", "line"), [(False, "3 3 7 3\n"), (True, "3 7 3\n")])
+def test_each_clip_is_a_line(deduplicate: bool, line: str, tmp_path: Path) -> None:
+    write_units(tmp_path / "a.km", [CLIP, CLIP], deduplicate=deduplicate)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.km": 2 * line}
 
 
-@pytest.mark.parametrize("kind", ["fairseq", "jsonl"])
-@pytest.mark.parametrize("deduplicate", [False, True])
-def test_units_are_read_back_as_the_same_codes(tmp_path: Path, kind: UnitsFormat, deduplicate: bool) -> None:
+def test_units_are_read_back_as_the_same_codes(tmp_path: Path) -> None:
     rng, clips = np.random.default_rng(0), list[CodedClip]()
     for size in (1, 50, 400):
         values = rng.integers(0, 2, (size, 1)).astype(np.int32)
-        codes = Codes(values=values, num_samples=len(values) * ONE_STREAM.samples_per_code - 7, format=ONE_STREAM)
-        clips.append(CodedClip(path=f"a\u2028{size}\x85.wav", codes=codes))  # names of one line
-    write_units(tmp_path / "a", clips, kind, deduplicate=deduplicate)
-    assert [read.codes for read in read_units(tmp_path / "a", ONE_STREAM)] == [clip.codes for clip in clips]
-
-
-def rows_of_json(facts: dict[str, object]) -> str:
-    """Two rows of units, the second one with further facts."""
-    rows = {"file_name": "a", "units": [1, 1]}, {"file_name": "b", "units": [3, 7, 3], **facts}
-    return "".join(f"{json.dumps(each)}\n" for each in rows)
-
-
-TWO = "3 7 3\n3 7 3\n"
-FACTS: tuple[dict[str, object], ...] = (
-    *({"duration": [1, 2]}, {"duration": [0, 1, 1]}, {"duration": [-1, 1, 1]}, {"duration": [1.5, 1, 1]}),
-    *({"duration": [True, 1, 1]}, {"duration": "2 1 1"}, {"duration": [10**30, 1, 1]}, {"num_samples": 600}),
-    *({"duration": [2, 1, 1], "num_samples": 10**6}, {"num_samples": -1}, {"num_samples": 479.5}),
-)
+        codes = Codes(values=values, num_samples=size * ONE_STREAM.samples_per_code, format=ONE_STREAM)
+        clips.append(CodedClip(path=f"{size}.wav", codes=codes))
+    write_units(tmp_path / "a.km", clips)
+    assert [read.codes for read in read_units(tmp_path / "a.km", ONE_STREAM)] == [clip.codes for clip in clips]
 
 
 @pytest.mark.parametrize(
-    ("text", "beside", "told"),
+    ("text", "told"),
     [
-        *((rows_of_json(facts), {}, r"units:2: ") for facts in FACTS),
-        *(
-            (TWO, {".durations": f"2 1 1\n{second}"}, r"units(\.durations)?:2: ")
-            for second in ("", "1\n", "0 1 1\n", "-1 1 1\n", "1.5 1 1\n", "a|2 1 1\n")
-        ),
-        (TWO, {".durations": "2 1 1\n2 1 1\n1\n"}, r"units\.durations:3: "),
-        *((TWO, {".lengths": f"480\n{second}"}, r"units(\.lengths)?:2: ") for second in ("", "480 1\n", "481\n")),
-        ("a|3 7 3\n", {}, r"units:1: .*a\|3.*JSON with file_name"),
-        ("PAR1\udcff", {}, r"units\b.*UTF-8"),
+        ("3 3\na|3 7 3\n", r"units:2: .*a\|3.*\b1 2 3$"),
+        *((f"3 3\n{unit}\n", "units:2: ") for unit in ("-1", "1.5", "\u0663", "9" * 5_000)),
+        ("PAR1\udcff", r"units\b.*UTF-8"),
     ],
 )
-def test_contradicted_units_are_refused(tmp_path: Path, text: str, beside: dict[str, str], told: str) -> None:
-    for suffix, content in {"": text, **beside}.items():
-        (tmp_path / f"units{suffix}").write_text(content, errors="surrogateescape")
+def test_what_is_no_unit_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "units").write_text(text, errors="surrogateescape", encoding="utf-8")
     with pytest.raises(InputError, match=told):
         read_units(tmp_path / "units", ONE_STREAM)
 
 
-def test_merged_repeats_without_durations_are_not_shortened_without_a_word(tmp_path: Path) -> None:
-    for name, text in (("a.txt", "3 7 3\n1 2\n"), ("a.jsonl", '{"file_name": "a", "units": [3, 7, 3]}\n')):
-        (tmp_path / name).write_text(text)
-        with pytest.raises(InputError, match="codes_per_unit"):
-            read_units(tmp_path / name, ONE_STREAM)
-        first = read_units(tmp_path / name, ONE_STREAM, codes_per_unit=2)[0]
-        assert first.codes.values[:, 0].tolist() == [3, 3, 7, 7, 3, 3]
-    (tmp_path / "a.txt.durations").write_text("2 1 1\n1 1\n")
+def test_merged_repeats_are_not_shortened_without_a_word(tmp_path: Path) -> None:
+    (path := tmp_path / "a.km").write_text("3 7 3\n1 2\n")
     with pytest.raises(InputError, match="codes_per_unit"):
-        read_units(tmp_path / "a.txt", ONE_STREAM, codes_per_unit=2)
-
-
-def test_durations_beside_units_and_files_of_slamkit_are_read(tmp_path: Path) -> None:
-    (tmp_path / "x.units").write_text("3 7 3\n")
-    (tmp_path / "x.durations").write_text("2 1 1\n")
-    (tmp_path / "x.jsonl").write_text('{"units": [3, 7, 3], "duration": [2, 1, 1], "file_name": "a.wav"}\n')
-    for name, path in (("x.units", f"{tmp_path}/x.units:1"), ("x.jsonl", "a.wav")):
-        (clip,) = read_units(tmp_path / name, ONE_STREAM)
-        assert (clip.path, clip.codes.values.tolist()) == (path, VALUES.tolist())
+        read_units(path, ONE_STREAM)
+    first = read_units(path, ONE_STREAM, codes_per_unit=2)[0]
+    assert first.path == f"{path}:1"
+    assert first.codes.values[:, 0].tolist() == [3, 3, 7, 7, 3, 3]
+    assert first.codes.num_samples == 6 * ONE_STREAM.samples_per_code
 
 
 def test_units_that_fill_no_time_step_are_refused(tmp_path: Path) -> None:
@@ -128,7 +84,7 @@ def test_units_that_fill_no_time_step_are_refused(tmp_path: Path) -> None:
 
 def test_several_streams_are_no_units(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="2 streams"):
-        write_units(tmp_path / "a", [CodedClip(path="a", codes=codes(1))], "jsonl")
+        write_units(tmp_path / "a.km", [CodedClip(path="a", codes=codes(1))])
 
 
 CLIPS = [

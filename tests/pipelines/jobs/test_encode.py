@@ -8,7 +8,6 @@ import time
 from itertools import groupby
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import numpy as np
 import pytest
@@ -26,8 +25,6 @@ from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
-from wordless.audio.recordings.annotations import recordings_at
-from wordless.audio.recordings.corpus_config import AnnotationOptions
 from wordless.base.messages import InputError
 
 
@@ -51,24 +48,6 @@ def test_a_folder_becomes_shards_of_the_codes_that_the_tokenizer_gives(
     assert {path.name for path in tmp_path.iterdir()} == {"codes", "codes.account.tsv", "store"}
 
 
-@pytest.mark.parametrize("deduplicate", [False, True])
-@pytest.mark.parametrize(
-    ("suffix", "others"), [(".TextGrid", {}), (".selections.txt", {}), (".txt", {"format": "audacity"})]
-)
-def test_codes_over_time_are_written_for_other_programs(
-    suffix: str, others: Any, deduplicate: bool, call: Calling, run_folder: Path, recordings: Path, tmp_path: Path
-) -> None:
-    sound = Path(shutil.copy(recordings / "a.wav", tmp_path))
-    call("encode", f"a{suffix}", input=sound, deduplicate=deduplicate, **others)
-    codes = Tokenizer.from_pretrained(run_folder / "tokenizer").encode_file(sound)
-    labels = codes.values[:, 0].tolist()
-    runs = [(code, len([*run])) for code, run in groupby(labels)] if deduplicate else [(code, 1) for code in labels]
-    clips = recordings_at(sound, AnnotationOptions()).clips
-    assert [clip.label for clip in clips] == [str(code) for code, _ in runs]
-    begins = np.cumsum([0, *(size for _, size in runs)])[:-1] / codes.format.codes_per_second
-    assert [(clip.span or (0.0,))[0] for clip in clips] == pytest.approx(begins.tolist(), abs=1e-3)
-
-
 def test_a_file_of_any_name_is_encoded_once_for_all_formats_and_again_when_its_sound_changes(
     call: Calling, recordings: Path, tmp_path: Path
 ) -> None:
@@ -84,7 +63,7 @@ def test_a_file_of_any_name_is_encoded_once_for_all_formats_and_again_when_its_s
 
     write(1)
     assert list(codes_at(call("encode", "a.parquet", input=file))) == ["sound.of_the_day"]
-    assert len(call("encode", "a.jsonl", input=file, format="jsonl").read_text().splitlines()) == artifacts() == 1
+    assert len(call("encode", "a.km", input=file).read_text().splitlines()) == artifacts() == 1
     write(0.003)
     call("encode", "b.parquet", input=file)
     assert artifacts() == 2
@@ -112,7 +91,7 @@ def test_annotated_parts_are_rows(call: Calling, run_folder: Path, tmp_path: Pat
     assert ["selections.txt:" in each.reason for each in rejected] == [True] * 2
     assert [*codes_at(call("encode", "whole", input=folder, annotations="none"))] == ["field.wav", "whole.wav"]
     with pytest.raises(InputError, match="annotations=none"):
-        call("encode", "u.km", input=folder, format="fairseq")
+        call("encode", "u.km", input=folder)
     raven(folder, "field", [(30, 31, "owl")])  # behind the end
     for _ in range(2):
         with pytest.raises(InputError, match="behind the end"):
@@ -200,27 +179,26 @@ def test_what_is_set_aside_is_listed_after_a_kill_that_leaves_a_part_of_a_shard(
         assert (tmp_path / f"again.{name}").read_bytes() == (tmp_path / f"whole.{name}").read_bytes()
 
 
-def test_fairseq_units_come_with_a_manifest_of_the_same_order_and_of_the_lengths_that_are_decoded(
+def test_units_come_with_a_list_of_the_same_order_and_of_the_lengths_that_are_decoded(
     call: Calling, recordings: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(recordings, folder := tmp_path / "in")
     path = mp3_of_estimated_length(folder / "z.mp3")
-    units = call("encode", "train.km", input=folder, format="fairseq").read_text().splitlines()
+    units = call("encode", "train.km", input=folder).read_text().splitlines()
+    merged = call("encode", "merged.km", input=folder, deduplicate=True).read_text().splitlines()
+    assert merged == [" ".join(unit for unit, _ in groupby(line.split())) for line in units]
+    codes = codes_at(call("encode", "train.parquet", input=folder))
+    assert units == [" ".join(map(str, each.values[:, 0])) for each in codes.values()]
     lines = (tmp_path / "train.tsv").read_text().splitlines()
     assert len(lines) - 1 == len(units) == 7
     assert lines[2] == f"b.flac\t{soundfile.info(recordings / 'b.flac').frames}"
     assert lines[-1].split()[-1] == str(len(read(path, soundfile.info(path).samplerate).samples))
 
 
-def test_outputs_that_these_recordings_cannot_have_are_refused(call: Calling, tmp_path: Path) -> None:
+def test_a_list_of_other_recordings_is_kept(call: Calling, tmp_path: Path) -> None:
     (tmp_path / "train.tsv").touch()
-    for output, others, told in (
-        ("train.km", {"format": "fairseq"}, "exists"),  # its list of the recordings
-        ("codes.TextGrid", {}, "format=textgrid"),  # of one recording
-        ("codes.txt", {"format": "audacity"}, "format=audacity"),
-    ):
-        with pytest.raises(InputError, match=told):
-            call("encode", output, **others)
+    with pytest.raises(InputError, match="exists"):
+        call("encode", "train.km")
     assert not (tmp_path / "train.km").exists()
 
 

@@ -1,4 +1,4 @@
-"""Parts of recordings with labels, as files of other programs name them, and as they are written into such files.
+"""Parts of recordings with labels, as files of other programs name them.
 
 Lines of text (Raven, Audacity, `.lab`, CSV, RTTM, CTM), documents of ELAN, and TextGrids of Praat. The readers are our
 own: pandas neither numbers lines nor keeps labels of several words that spaces separate from the times, ``pympi-ling``
@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from operator import itemgetter
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Literal
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
@@ -53,17 +53,6 @@ class Annotation:
                 if self.fields.get(name) == "":
                     return f"it has no {name}"
         return self.fault
-
-
-@dataclass(frozen=True, kw_only=True)
-class Event:
-    """A part of a recording with a label, which a command found."""
-
-    path: str  # of the recording, as the user can open it
-    start: float  # seconds
-    end: float
-    label: str
-    score: float
 
 
 _HTK, _LEAST = 1e7, 1e6  # HTK counts 100 ns; smaller whole numbers are samples or seconds
@@ -257,26 +246,6 @@ def contents(read: Callable[[str, str], list[Annotation]], text: str, *, needs_h
     return "labels" if _RAVEN in header or not (header or needs_header) else "table"
 
 
-def raven_text(lengths: Mapping[str, float], events: Mapping[str, Sequence[Event]]) -> str:
-    """Write a selection table, whose times count from the first recording: Raven opens them one after the other."""
-    rows, before = [_SELECTIONS], 0.0
-    for path, seconds in lengths.items():
-        for each in events.get(path, ()):
-            times = f"{before + each.start:.6f}\t{before + each.end:.6f}\t{Path(path).absolute()}\t{each.start:.6f}"
-            rows.append(f"{len(rows)}\tSpectrogram 1\t1\t{times}\t{unwrapped(each.label)}\t{each.score:.6f}\n")
-        before += seconds
-    return "".join(rows)
-
-
-_SELECTIONS = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tBegin Path\tFile Offset (s)\tAnnotation\tScore\n"
-
-
-def audacity_text(lengths: Mapping[str, float], events: Mapping[str, Sequence[Event]]) -> str:
-    """Write a label track."""
-    (found,) = (events.get(path, ()) for path in lengths)
-    return "".join(f"{each.start:.6f}\t{each.end:.6f}\t{unwrapped(each.label)}\n" for each in found)
-
-
 def _below(
     header: list[str], rows: list[tuple[str, list[str]]], shown: str, label: str | None, group: str | None
 ) -> list[Annotation]:
@@ -460,27 +429,3 @@ def textgrid(text: str, shown: str) -> list[Annotation]:
                 fault = None if intervals else "a point, which has no length"
                 parts.append(Annotation(where, fields, name, fault=fault, clock=(clock[0], clock[1])))
     return parts
-
-
-def textgrid_text(lengths: Mapping[str, float], events: Mapping[str, Sequence[Event]]) -> str:
-    """Write intervals with the gaps between them, in the short form; events that overlap are in tiers of their own."""
-    ((path, seconds),) = lengths.items()
-    tiers = [list[Event]()]
-    for event in events.get(path, ()):
-        tier = next((each for each in tiers if not each or each[-1].end <= event.start), None)
-        if tier is None:
-            tiers.append(tier := [])
-        tier.append(event)
-    text = f'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n{seconds:.6f}\n<exists>\n{len(tiers)}\n'
-    for number, tier in enumerate(tiers, 1):
-        intervals, at = list[tuple[float, float, str]](), 0.0
-        for event in tier:
-            intervals += [(at, event.start, "")] if round(event.start, 6) > round(at, 6) else []
-            intervals.append((event.start, at := min(event.end, seconds), unwrapped(event.label)))
-        intervals += [(at, seconds, "")] if round(at, 6) < round(seconds, 6) else []
-        name = f"events {number}" if number > 1 else "events"
-        text += f'"IntervalTier"\n"{name}"\n0\n{seconds:.6f}\n{len(intervals)}\n'
-        for start, end, label in intervals:
-            quoted = label.replace('"', '""')
-            text += f'{start:.6f}\n{end:.6f}\n"{quoted}"\n'
-    return text

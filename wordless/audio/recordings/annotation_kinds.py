@@ -1,24 +1,20 @@
 """The table of the kinds of files of annotations. No other file names a kind."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 
 from wordless.audio.recordings.annotation_formats import (
     Annotation,
     Contents,
-    Event,
-    audacity_text,
     columns,
     contents,
     ctm,
     elan,
     lab,
     raven,
-    raven_text,
     rttm,
     textgrid,
-    textgrid_text,
 )
 
 
@@ -27,7 +23,7 @@ class AnnotationKind:
     """What is known of a kind of files of annotations."""
 
     title: str  # what a file is called
-    suffixes: tuple[str, ...]  # in any case; a file that is written has the first one
+    suffixes: tuple[str, ...]  # in any case
     # Of the text of a file, its name for errors, and the columns of labels and groups that options name.
     read: Callable[..., list[Annotation]]
     has_columns: bool = False  # whether columns may have names; else `read` takes text and name alone
@@ -36,9 +32,6 @@ class AnnotationKind:
     names_recordings: bool = False  # whether each line does; else a file belongs to the recording of its name
     has_missing: bool = False  # whether NA and such stand for labels and groups that are not known
     is_xml: bool = False
-    # Writes the events of recordings, by path; first their lengths in seconds; None: nothing writes such files.
-    write: Callable[[Mapping[str, float], Mapping[str, Sequence[Event]]], str] | None = None
-    holds_several: bool = False  # whether a file that is written may have more than one recording
 
     @cached_property
     def endings(self) -> tuple[str, ...]:
@@ -53,11 +46,9 @@ ANNOTATION_KINDS: Mapping[str, AnnotationKind] = {  # a file is of the first kin
         read=raven,
         has_columns=True,
         has_missing=True,
-        write=raven_text,
-        holds_several=True,
     ),
     "elan": AnnotationKind(title="ELAN document", suffixes=(".eaf",), read=elan, is_xml=True),
-    "textgrid": AnnotationKind(title="Praat TextGrid", suffixes=(".TextGrid",), read=textgrid, write=textgrid_text),
+    "textgrid": AnnotationKind(title="Praat TextGrid", suffixes=(".TextGrid",), read=textgrid),
     "rttm": AnnotationKind(title="RTTM file", suffixes=(".rttm",), read=rttm, names_recordings=True),
     "ctm": AnnotationKind(title="CTM file", suffixes=(".ctm",), read=ctm, names_recordings=True),
     "lab": AnnotationKind(
@@ -69,7 +60,6 @@ ANNOTATION_KINDS: Mapping[str, AnnotationKind] = {  # a file is of the first kin
         read=columns,
         has_columns=True,
         contents=partial(contents, columns),
-        write=audacity_text,
     ),
     "csv": AnnotationKind(
         title="label table",

@@ -53,7 +53,6 @@ _REWRITE = "write path, start, end and label of each part into a TSV file, `tabl
 # kinds of reasons against annotations; strays may be something else
 _STRAY, WITHOUT_PARTS = "annotations without a recording", "annotations name no part of it"
 _LEFT_OUT, _UNUSABLE, _LACKING = "annotation left out", "annotations not usable", "annotations without the tier"
-OF_ANNOTATIONS = (WITHOUT_PARTS, _LEFT_OUT, _UNUSABLE, _LACKING)  # why a recording that can be read is set aside
 
 
 def kind_of(path: Path, wanted: str = "auto") -> str | None:
