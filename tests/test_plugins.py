@@ -31,7 +31,6 @@ QUICK = ("codes", "rates")  # a small and a deep one: their trees are tested out
 # the tables that import plugins -> the dictionary that holds the lines
 TABLES = {
     "pipelines/plugins/table.py": "PLUGINS",
-    "pipelines/plugins/hooks_table.py": "HOOKS_OF_PLUGINS",
     "pipelines/commands.py": "COMMANDS",
 }
 

@@ -17,7 +17,6 @@ from pipelines.chain.evaluator import create_evaluator
 from pipelines.chain.method_vectors import features_of
 from pipelines.chain.trial import Trial, rate_prefix
 from pipelines.methods.methods_table import METHODS
-from pipelines.plugins.hooks_table import hooks_of
 from pipelines.results.run_record import FoldSeed
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages import codebooks
@@ -82,8 +81,8 @@ def make_folds(session: Session, manifest: Clips, unlabelled: Sequence[Clips], s
     make, threads = partial(make_part, unlabelled=unlabelled), settings.branch_threads or torch.get_num_threads()
     made = make_trials(session, trials, make, processes=settings.processes, threads=threads)
     first = made[next(iter(trials))]
-    for hooks in hooks_of(settings.stages):
-        first |= {artifact.stage: artifact for artifact in hooks.once(session, folds[0], of_first, first)}
+    for plugin in settings.chosen:
+        first |= {artifact.stage: artifact for artifact in plugin.once(session, folds[0], of_first, first)}
     return made
 
 
@@ -96,8 +95,8 @@ def _require_clips(manifest: Clips, settings: RunSettings) -> None:
     if comparing and not manifest.of("test"):
         problem = f"there are {train} train clips and none for test, on which {comparing[0]} compares models"
         raise InputError(f"{problem}: raise corpus.split.test_fraction, or name some in corpus.split.test")
-    for hooks in hooks_of(settings.stages):
-        hooks.require_clips(manifest, settings)
+    for plugin in settings.chosen:
+        plugin.require_clips(manifest, settings)
     for method in settings.probed_methods:
         if method.file is not None:
             read_features(method.file).require_clips(manifest.names)
@@ -163,10 +162,12 @@ def make_part(
             compare_methods(branches)
         if "vocoder" in stages:
             make_sounds(branches)
-        for hooks in hooks_of(each.name for each in settings.chosen if each.reads_codes):
-            hooks.add_tasks(branches)
-    for hooks in hooks_of(each.name for each in settings.chosen if not each.reads_codes):
-        hooks.add_tasks(trial)
+        for plugin in settings.chosen:
+            if plugin.reads_codes:
+                plugin.add_tasks(branches)
+    for plugin in settings.chosen:
+        if not plugin.reads_codes:
+            plugin.add_tasks(trial)
     return trial.artifacts
 
 

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 from pipelines.backbones.sound_gpt_backbone import MAKE as SOUND_STATES
 from pipelines.methods.methods_table import METHODS
-from pipelines.plugins.hooks_table import hooks_of
 from pipelines.plugins.table import plugins
 from pipelines.settings.run_settings import (
     EMBEDDED,
@@ -132,8 +131,8 @@ def require_run(settings: RunSettings, tokens: TokenizerConfig) -> None:
         lm.gpt.require_room(tokens.bands)
     with within("vocoder.crops"):
         vocoder.crops.look_ahead(vocoder.wavenet)
-    for hooks in hooks_of(settings.stages):
-        hooks.require(settings)
+    for plugin in settings.chosen:
+        plugin.require(settings)
     for problem in _contradictions(settings):
         raise InputError(problem)
     if tokenizer.rates is not None and settings.trains_rates:

@@ -54,7 +54,7 @@ from pipelines.pages.players import (
     sounds_among,
 )
 from pipelines.pages.training_chart import training_chart
-from pipelines.plugins.hooks_table import hooks_of
+from pipelines.plugins.table import plugins
 from pipelines.results.run_record import SOUND, Comparison, Results, Row, value_of
 from pipelines.store.run_parts import REPORT
 from pipelines.store.stored_features import GPT_METHOD, WITH_INPUT
@@ -69,7 +69,7 @@ MAX_CODES = 1024  # bars; the outline of a larger codebook looks the same
 def write_report(folder: Path, results: Results) -> Path:
     """Draw ``report.html`` from the results of a run folder, and give its path; broken sounds are refused."""
     kinds, listening = {*results["figures"]["of"]}, results.get("listening", {})
-    own = [*hooks_of(results)]
+    own = plugins(results)
     more = [chart for each in own for chart in each.charts(folder, results)]
     excerpts = listening.get("excerpts") or listening.get("clips") or []
     page = draw(

@@ -1,11 +1,29 @@
-"""A plugin of ``wordless run``: its options and facts, which command lines and readers of a run know of it."""
+"""A plugin of ``wordless run``: its options and facts, and what it does in a run.
 
-from collections.abc import Callable, Mapping
+Every command reads the options and facts. So a plugin's functions import what computes where they need it, and this
+file imports types alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.base.options import Options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipelines.chain.trial import Trial
+    from pipelines.pages.charts import Chart
+    from pipelines.pages.players import PageSound
+    from pipelines.results.run_record import Made, Results, Row, Section
+    from pipelines.settings.run_settings import RunSettings
+    from pipelines.store.stage import Session
+    from pipelines.store.store import CachedArtifact
+    from wordless.audio.recordings.manifest import Clips
 
 # "rates": language models of several rates; "evaluator": a classifier of labels; "test clips" are not for models alone
 Need = Literal["codes", "lm", "rates", "evaluator", "test clips"]
@@ -18,7 +36,7 @@ class NoOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class Plugin:
-    """What the command line, and whoever reads a run, must know of a plugin."""
+    """What a plugin is, and what it does in a run."""
 
     own_seeds: ClassVar[tuple[str, ...]] = ()  # none: all follow that of the run
 
@@ -43,6 +61,18 @@ class Plugin:
     # its figures -> unit, title ("": the name), and title of the number of clips that have it, as `Measure`
     measures: Mapping[str, tuple[str, str] | tuple[str, str, str]] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)  # its other names in ``results.json`` -> in words
+
+    add_tasks: Callable[[Trial], None]  # adds its artifacts to a fold and seed, behind those of the core that it needs
+    # its section of ``results.json``, and its figures
+    rows: Callable[[Made, Clips, RunSettings], tuple[Section, Iterable[Row]]]
+    require: Callable[[RunSettings], None] = lambda settings: None  # refuses options
+    require_clips: Callable[[Clips, RunSettings], None] = lambda clips, settings: None  # refuses a fold
+    # makes artifacts of the first fold and seed, when all are made
+    once: Callable[[Session, Clips, RunSettings, Mapping[str, CachedArtifact]], Iterable[CachedArtifact]] = (
+        lambda *made: ()
+    )
+    sounds: Callable[[Results], Iterable[PageSound]] = lambda results: ()  # of its section of the report
+    charts: Callable[[Path, Results], Iterable[Chart]] = lambda folder, results: ()
 
     @property
     def reads_codes(self) -> bool:

@@ -1,7 +1,6 @@
 """The table of the plugins of ``wordless run``. The core knows no plugin by name: it reads this table.
 
-A plugin is a folder beside this file, a line of `PLUGINS`, and one of `HOOKS_OF_PLUGINS` in
-`pipelines.plugins.hooks_table`. Who deletes the folder, and the lines of both files that name it, has deleted it.
+A plugin is a folder beside this file, an import and a line of `PLUGINS`. Who deletes these three has deleted it.
 """
 
 from collections.abc import Iterable, Mapping

@@ -19,8 +19,6 @@ from safetensors.numpy import save
 from lm.probing.probe_options import ProbeConfig
 from pipelines.methods.method import Method
 from pipelines.methods.methods_table import METHODS, row_of
-from pipelines.plugins.hooks_table import hooks_of
-from pipelines.plugins.table import plugins
 from pipelines.results.clip_figures import RIGHT, Record, clip_figures, means_of_clips
 from pipelines.results.probes import Probes
 from pipelines.results.run_record import (
@@ -88,8 +86,8 @@ def write_results(
         "provenance": source,
     }
     of_plugins, figures = list[Row](), list[Row]()
-    for plugin, hooks in zip(plugins(settings.stages), hooks_of(settings.stages), strict=True):
-        section, rows = hooks.rows(made, manifest, settings)
+    for plugin in settings.chosen:
+        section, rows = plugin.rows(made, manifest, settings)
         content |= {plugin.name: section} if section else {}
         of_plugins += rows
     frames = [frame(of_plugins)]

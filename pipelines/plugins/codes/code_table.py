@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from pipelines.chain.trial import Trial
-from pipelines.plugins.hooks import Hooks
-from pipelines.results.run_record import Made, Row, Section
-from pipelines.settings.run_settings import RunSettings, require_one_training
+from pipelines.results.run_record import Made, Section
 from pipelines.stages.codebooks import beginning
 from pipelines.store.stage import StageRun, stage
 from pipelines.store.store import CachedArtifact, write_json
@@ -168,17 +165,13 @@ def _describe(table: CodeTable, clips: Sequence[Clip], labels: Sequence[str | No
     return {"clips": len(clips), "codes": rows, "labels": {"classes": len(classes), **known}}
 
 
-def _plan(trial: Trial) -> None:
+def describe_codes(trial: Trial) -> None:
+    """Describe the codes of the test clips."""
     if test := trial.manifest.of("test"):
         labels = None if trial.settings.probe.label_separator else [clip.label for clip in test]
         trial.add(code_table(trial.session, trial.manifest, labels, trial.artifacts["tokenizer"]))
 
 
-def _rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, list[Row]]:
+def code_table_section(made: Made) -> Section:
     [artifacts] = made.values()
-    return artifacts["code_table"].read_json(CODE_TABLE) if "code_table" in artifacts else {}, []
-
-
-HOOKS = Hooks(
-    add_tasks=_plan, rows=_rows, require=partial(require_one_training, "codes", remedy="leave it out of the stages")
-)
+    return artifacts["code_table"].read_json(CODE_TABLE) if "code_table" in artifacts else {}

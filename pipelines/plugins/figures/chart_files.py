@@ -10,7 +10,7 @@ from pipelines.pages.players import sound_charts
 from pipelines.pages.report import report_charts
 from pipelines.pages.sweep_page import finished_runs, sweep_charts
 from pipelines.plugins.figures import FiguresConfig
-from pipelines.plugins.hooks_table import hooks_of
+from pipelines.plugins.table import plugins
 from pipelines.results.run_record import read_results
 from pipelines.store.outputs import new_folder
 from wordless.base.messages import InputError, counted
@@ -45,8 +45,8 @@ def charts_of(settings: FiguresConfig) -> Iterator[Chart]:
     results = read_results(settings.model)
     yield from report_charts(results)
     yield from sound_charts(settings.model, results)
-    for hooks in hooks_of(results):
-        yield from hooks.charts(settings.model, results)
+    for plugin in plugins(results):
+        yield from plugin.charts(settings.model, results)
 
 
 @styled

@@ -1,7 +1,9 @@
 """Language models of samples: options and facts."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from lm.samples.sample_network_options import (
     POSITIONS,
@@ -14,9 +16,22 @@ from pipelines.plugins.plugin import Plugin
 from pipelines.stages.stage_options import TrainingSettings
 from vocoder.vocoder_options import EngineChoice
 from wordless.audio.audio_options import SpectrogramConfig
-from wordless.base.messages import within
+from wordless.base.messages import InputError, within
 from wordless.base.options import NO_RESULT, Options, option
 from wordless.training import FitConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from pipelines.chain.trial import Trial
+    from pipelines.pages.charts import Chart
+    from pipelines.pages.players import PageSound
+    from pipelines.results.run_record import Made, Results, Row, Section
+    from pipelines.settings.run_settings import RunSettings
+    from pipelines.store.stage import Session
+    from pipelines.store.store import CachedArtifact
+    from wordless.audio.recordings.manifest import Clips
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +98,46 @@ def _fill(values: dict[str, Any], audio: SpectrogramConfig) -> None:
         values[name]["sample_rate"] = audio.sample_rate
 
 
+def _add_tasks(trial: Trial) -> None:
+    from pipelines.plugins.next_sample.samples import train_on_samples
+
+    train_on_samples(trial)
+
+
+def _rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, Iterable[Row]]:
+    from pipelines.plugins.next_sample.samples import sample_rows
+
+    return sample_rows(made, manifest, settings)
+
+
+def _require(settings: RunSettings) -> None:
+    with within("next_sample"):
+        settings.of(NextSampleSettings).require_positions()
+    if folds := settings.compare.folds:
+        rule = "use compare.folds=null and seeds=3"
+        raise InputError(f"compare.folds is {folds}, and the stage next_sample has one split: {rule}")
+
+
+def _once(
+    session: Session, clips: Clips, settings: RunSettings, made: Mapping[str, CachedArtifact]
+) -> Iterable[CachedArtifact]:
+    from pipelines.plugins.next_sample.samples import make_sample_sounds
+
+    return make_sample_sounds(session, clips, settings, made)
+
+
+def _sounds(results: Results) -> Iterable[PageSound]:
+    from pipelines.plugins.next_sample.samples import sample_sounds
+
+    return sample_sounds(results)
+
+
+def _charts(folder: Path, results: Results) -> Iterable[Chart]:
+    from pipelines.plugins.next_sample.samples import sample_charts
+
+    return sample_charts(folder, results)
+
+
 SOUNDS = "next_sample_sounds"  # stage, and folder of the run
 PLUGIN = Plugin(
     name="next_sample",
@@ -112,4 +167,10 @@ PLUGIN = Plugin(
         "histogram": "frequencies of levels",
         "markov": "frequencies of pairs of levels",
     },
+    add_tasks=_add_tasks,
+    rows=_rows,
+    require=_require,
+    once=_once,
+    sounds=_sounds,
+    charts=_charts,
 )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lm.probing import intervals as intervals
+from lm.probing import intervals
 from lm.samples.sample_model import (
     BASELINES,
     SampleCrops,
@@ -27,7 +27,6 @@ from pipelines.pages.charts import Chart
 from pipelines.pages.phrasing import heading
 from pipelines.pages.players import PageSound, clip_title, sound_spectrograms, sounds_among
 from pipelines.pages.training_chart import training_chart
-from pipelines.plugins.hooks import Hooks
 from pipelines.plugins.next_sample import SOUNDS, NextSampleSettings, SampleSoundsConfig
 from pipelines.results.run_record import Made, Results, Row, Section, section_of
 from pipelines.settings.run_settings import RunSettings
@@ -44,7 +43,6 @@ from wordless.audio.recordings.manifest import Clips, choose_randomly
 from wordless.audio.waveform import Waveform
 from wordless.base.coverage import TrainingSound
 from wordless.base.devices import choose_device
-from wordless.base.messages import InputError, within
 from wordless.base.seeds import sound_seed
 from wordless.base.threads import one_thread
 from wordless.training import FitConfig
@@ -173,7 +171,7 @@ def train_on_samples(trial: Trial) -> None:
     trial.add(score_sample_models(session, models, training, test, crops, options.test_crops))
 
 
-def _sounds(
+def make_sample_sounds(
     session: Session, clips: Clips, settings: RunSettings, made: Mapping[str, CachedArtifact]
 ) -> list[CachedArtifact]:
     """Make sounds by the models of the first seed."""
@@ -184,14 +182,6 @@ def _sounds(
         settings.audio.sample_rate,
     )
     return [generate_sample_sounds(session, clips, models, own.sounds, sample_rate=rate, precision=rounding)]
-
-
-def _require(settings: RunSettings) -> None:
-    with within(NEXT_SAMPLE):
-        settings.of(NextSampleSettings).require_positions()
-    if folds := settings.compare.folds:
-        rule = "use compare.folds=null and seeds=3"
-        raise InputError(f"compare.folds is {folds}, and the stage next_sample has one split: {rule}")
 
 
 def measure_speed(config: NextSampleSettings, artifacts: Mapping[str, CachedArtifact], device: torch.device) -> Speeds:
@@ -281,13 +271,3 @@ def sample_charts(folder: Path, results: Results) -> Iterator[Chart]:
     for number, name in enumerate([*names, "Without a prompt"]):
         if sounds := sounds_among(every, "samples", number if number < len(names) else None):
             yield sound_spectrograms(folder, sounds, name=f"samples-{number}", title=name)
-
-
-HOOKS = Hooks(
-    add_tasks=train_on_samples,
-    rows=sample_rows,
-    require=_require,
-    once=_sounds,
-    sounds=sample_sounds,
-    charts=sample_charts,
-)

@@ -1,9 +1,24 @@
 """Continuations by language models of several rates, beside those of one GPT: options and facts."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pipelines.plugins.plugin import Plugin
+from wordless.base.messages import InputError, require
 from wordless.base.options import Options, option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from pipelines.chain.trial import Trial
+    from pipelines.pages.charts import Chart
+    from pipelines.pages.players import PageSound
+    from pipelines.results.run_record import Made, Results, Row, Section
+    from pipelines.settings.run_settings import RunSettings
+    from wordless.audio.recordings.manifest import Clips
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +50,49 @@ class RatesConfig(Options):
         return [int(place * self.window_seconds * sample_rate + 1e-6) for place in range(windows + 1)]
 
 
+def _add_tasks(trial: Trial) -> None:
+    from pipelines.plugins.rates.continuations import make_continuations
+
+    make_continuations(trial)
+
+
+def _rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, Iterable[Row]]:
+    from pipelines.plugins.rates.continuations import continuation_rows
+
+    return continuation_rows(made, manifest, settings)
+
+
+def _require(settings: RunSettings) -> None:
+    from pipelines.settings.run_settings import require_one_training
+
+    if settings.tokenizer.rates is None:
+        raise InputError(
+            "stages has rates, and tokenizer.rates is null: add tokenizer.rates=[8,4,2], or leave the stage out"
+        )
+    seconds, least = settings.of(RatesConfig).prompt_seconds, settings.coarsest_code_seconds
+    rule = f"models of all rates read whole coarse codes, which last {least:g} s: choose {least / 2:g} or more"
+    require(2 * seconds >= least, "rates.prompt_seconds", seconds, rule)
+    require_one_training("rates", settings, "leave it out, or sweep over seeds (wordless run -m seed=0,1,2)")
+
+
+def _require_clips(clips: Clips, settings: RunSettings) -> None:
+    from pipelines.plugins.rates.continuations import long_clips
+
+    long_clips(clips, shortest=settings.coarsest_code_seconds)
+
+
+def _sounds(results: Results) -> Iterable[PageSound]:
+    from pipelines.plugins.rates.continuations import continuation_sounds
+
+    return continuation_sounds(results)
+
+
+def _charts(folder: Path, results: Results) -> Iterable[Chart]:
+    from pipelines.plugins.rates.continuations import continuation_charts
+
+    return continuation_charts(folder, results)
+
+
 PLUGIN = Plugin(
     name="rates",
     options=RatesConfig,
@@ -53,4 +111,10 @@ PLUGIN = Plugin(
         "label_lasting": ("ratio", "neighbouring windows with the same label, of all"),
     },
     names={"rates": "models of all rates", "flat": "flat GPT"},
+    add_tasks=_add_tasks,
+    rows=_rows,
+    require=_require,
+    require_clips=_require_clips,
+    sounds=_sounds,
+    charts=_charts,
 )

@@ -19,17 +19,16 @@ from torch import Tensor
 from lm.gpt import CodeSampling
 from lm.language_tests import NGRAMS, distinct_ngrams
 from lm.model import LanguageModel
-from lm.probing import intervals as intervals
+from lm.probing import intervals
 from lm.probing.probe_options import ProbeConfig
 from pipelines.chain.evaluator import create_evaluator
 from pipelines.chain.trial import Trial, rate_prefix
 from pipelines.pages.charts import Chart, log_mel_pictures, spectrogram_chart
 from pipelines.pages.phrasing import full_name
 from pipelines.pages.players import PageSound, sound_path, sound_spectrograms, sounds_among
-from pipelines.plugins.hooks import Hooks
 from pipelines.plugins.rates import RatesConfig
 from pipelines.results.run_record import Made, Results, Row, Section, parameters, read_arrays, section_of
-from pipelines.settings.run_settings import RunSettings, require_one_training
+from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.codebooks import HEALTH
 from pipelines.stages.language_model import PERPLEXITY
 from pipelines.stages.listening import (
@@ -55,7 +54,7 @@ from wordless.audio.recordings.manifest import Clip, Clips, choose_randomly
 from wordless.audio.waveform import Waveform
 from wordless.base.arrays import IntArray
 from wordless.base.files import aside
-from wordless.base.messages import InputError, require
+from wordless.base.messages import InputError
 
 _Record = Mapping[str, Any]
 CONTINUATIONS = "continuations.json"
@@ -230,21 +229,6 @@ def windows_of(folder: Path, row: dict[str, Any], config: RatesConfig) -> list[C
     return [replace(sound, start=sound.start + start, num_samples=end - start) for start, end in pairwise(bounds)]
 
 
-def _require(settings: RunSettings) -> None:
-    if settings.tokenizer.rates is None:
-        raise InputError(
-            "stages has rates, and tokenizer.rates is null: add tokenizer.rates=[8,4,2], or leave the stage out"
-        )
-    seconds, least = settings.of(RatesConfig).prompt_seconds, settings.coarsest_code_seconds
-    rule = f"models of all rates read whole coarse codes, which last {least:g} s: choose {least / 2:g} or more"
-    require(2 * seconds >= least, "rates.prompt_seconds", seconds, rule)
-    require_one_training("rates", settings, "leave it out, or sweep over seeds (wordless run -m seed=0,1,2)")
-
-
-def _require_clips(clips: Clips, settings: RunSettings) -> None:
-    long_clips(clips, shortest=settings.coarsest_code_seconds)
-
-
 def continuation_rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, list[Row]]:
     """Describe the continuations, and give their figures."""
     [artifacts], config, probe = made.values(), settings.of(RatesConfig), settings.probe
@@ -402,13 +386,3 @@ def continuation_charts(folder: Path, results: Results) -> Iterator[Chart]:
         first = {sound.title: sound for sound in reversed(continued)}  # of each model
         models, title = [sound for sound in continued if sound is first[sound.title]], f"continuations of {name}"
         yield sound_spectrograms(folder, models, name=f"continued-{number}", title=title, most=_MAX_SECONDS)
-
-
-HOOKS = Hooks(
-    add_tasks=make_continuations,
-    rows=continuation_rows,
-    require=_require,
-    require_clips=_require_clips,
-    sounds=continuation_sounds,
-    charts=continuation_charts,
-)

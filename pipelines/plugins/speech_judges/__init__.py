@@ -1,6 +1,35 @@
 """MOS predictors, which rate decoded speech and its recordings: facts."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from pipelines.plugins.plugin import Plugin
+
+if TYPE_CHECKING:
+    from pipelines.chain.trial import Trial
+    from pipelines.results.run_record import Made, Row, Section
+    from pipelines.settings.run_settings import RunSettings
+    from wordless.audio.recordings.manifest import Clips
+
+
+def _add_tasks(trial: Trial) -> None:
+    from pipelines.plugins.speech_judges.opinions import rate_speech
+
+    rate_speech(trial)
+
+
+def _rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, list[Row]]:
+    from pipelines.plugins.speech_judges.opinions import mos_rows
+
+    return mos_rows(made, manifest, settings)
+
+
+def _require(settings: RunSettings) -> None:
+    from pipelines.plugins.speech_judges.opinions import require_predictors
+
+    require_predictors(settings)
+
 
 PLUGIN = Plugin(
     name="speech_judges",
@@ -16,4 +45,7 @@ PLUGIN = Plugin(
         "dnsmos_background": ("MOS", "DNSMOS P.835, background"),
         "distillmos": ("MOS", "DistillMOS", "clips with sound, for DistillMOS"),
     },
+    add_tasks=_add_tasks,
+    rows=_rows,
+    require=_require,
 )

@@ -18,7 +18,6 @@ import soxr
 import torch
 
 from pipelines.chain.trial import Trial
-from pipelines.plugins.hooks import Hooks
 from pipelines.plugins.speech_judges import PLUGIN
 from pipelines.results.clip_figures import clip_figures
 from pipelines.results.run_record import Made, Row, Section
@@ -170,7 +169,7 @@ def _mean_scores(heard: Mapping[_Sound, MOSFigures | None], clips: int, overall:
     return rows, None
 
 
-def _require(settings: RunSettings) -> None:
+def require_predictors(settings: RunSettings) -> None:
     """Refuse a run without decoded clips, and one on a machine that lacks a package of a predictor."""
     if "vocoder" not in settings.stages or not settings.listening.evaluated_clips:
         problem = "stages has speech_judges, which rate the decoded clips of the stage vocoder"
@@ -184,7 +183,8 @@ def _require(settings: RunSettings) -> None:
         raise InputError(option="stages", value="speech_judges", rule=rule, remedy=remedy)
 
 
-def _plan(trial: Trial) -> None:
+def rate_speech(trial: Trial) -> None:
+    """Rate the decoded clips by each predictor."""
     for name in MOS_PREDICTORS:
         trial.add(predict_mos(trial.session, trial.artifacts["decoded"], name))
 
@@ -200,6 +200,3 @@ def mos_rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Sectio
         rows = artifact.read_rows(JUDGED, "clips")
         figures += clip_figures(rows, settings.probe, row, with_recordings=PLUGIN.measures)
     return Section(judges=about, clips=len(decoded_paths(artifacts["decoded"]))), figures
-
-
-HOOKS = Hooks(add_tasks=_plan, rows=mos_rows, require=_require)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipelines.plugins.plugin import Plugin
 from wordless.audio.recordings.embedded import VOICES, EmbeddedConfig
 from wordless.base.messages import InputError, require
 from wordless.base.options import Options, option
+
+if TYPE_CHECKING:
+    from pipelines.chain.trial import Trial
+    from pipelines.results.run_record import Made, Row, Section
+    from pipelines.settings.run_settings import RunSettings
+    from wordless.audio.recordings.manifest import Clips
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +59,24 @@ def _joins(values: Mapping[str, Any]) -> str | None:
     return ""
 
 
+def _add_tasks(trial: Trial) -> None:
+    from pipelines.plugins.zerospeech.word_tests import evaluate_pairs
+
+    evaluate_pairs(trial)
+
+
+def _rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, list[Row]]:
+    from pipelines.plugins.zerospeech.word_tests import word_test_rows
+
+    return word_test_rows(made, settings)
+
+
+def _require(settings: RunSettings) -> None:
+    from pipelines.plugins.zerospeech.word_tests import require_word_tests
+
+    require_word_tests(settings)
+
+
 PLUGIN = Plugin(
     name="zerospeech",
     options=ZerospeechConfig,
@@ -64,4 +88,7 @@ PLUGIN = Plugin(
     link="Words and sentences",
     sentences="zerospeech/zerospeech_sentences.jinja",
     names={"word_bigram": "frequencies of pairs of words"},
+    add_tasks=_add_tasks,
+    rows=_rows,
+    require=_require,
 )

@@ -23,7 +23,6 @@ from lm.model import LanguageModel
 from lm.probing import intervals
 from lm.probing.probe_options import ProbeConfig
 from pipelines.chain.trial import Trial
-from pipelines.plugins.hooks import Hooks
 from pipelines.plugins.zerospeech import ZerospeechConfig
 from pipelines.plugins.zerospeech.utterance_pairs import SpokenPairs, asked_pairs
 from pipelines.results.run_record import FoldSeed, Made, Row, Section
@@ -35,7 +34,6 @@ from tokenizer.codes import Codes
 from tokenizer.parquet import CodedClip, mark_complete, read_codes, shard_path, write_shard
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.recordings.embedded import EmbeddedConfig, Utterance, speak, speech_folder, utterances
-from wordless.audio.recordings.manifest import Clips
 from wordless.base.arrays import Floats
 from wordless.base.messages import InputError
 from wordless.base.threads import one_thread
@@ -145,8 +143,8 @@ def _models(subject: Subject, gpt: LanguageModel, untrained: LanguageModel) -> M
     return dict(zip(MODELS, (gpt, fit_bigram(train, validation), Unigram(train), untrained), strict=True))
 
 
-def _plan(trial: Trial) -> None:
-    """Judge the GPT by pairs of utterances."""
+def evaluate_pairs(trial: Trial) -> None:
+    """Evaluate the GPT by pairs of utterances."""
     session, settings = trial.session, trial.settings
     subject = Subject(
         tokens=trial.artifacts["tokenizer"],
@@ -160,7 +158,7 @@ def _plan(trial: Trial) -> None:
     trial.add(spoken_pairs(session, subject, coded))
 
 
-def _rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, list[Row]]:
+def word_test_rows(made: Made, settings: RunSettings) -> tuple[Section, list[Row]]:
     """Describe the test of all folds and seeds, and give its figures."""
     artifacts = {place: each["spoken_pairs"] for place, each in made.items() if "spoken_pairs" in each}
     if not artifacts:
@@ -200,7 +198,7 @@ def item_figures(
         yield replace(pair, low=found.low, high=found.high, over="items")
 
 
-def _require(settings: RunSettings) -> None:
+def require_word_tests(settings: RunSettings) -> None:
     """Refuse a GPT without the embedded corpus, or with the tests' voices, and words that give no pairs."""
     sources = () if settings.unlabelled_hours == 0 else settings.unlabelled or ()
     if settings.corpus.root != EMBEDDED and EMBEDDED_SOURCE not in sources:
@@ -211,9 +209,6 @@ def _require(settings: RunSettings) -> None:
     config = settings.of(ZerospeechConfig)
     config.require_unheard(settings.embedded)
     asked_pairs(config, settings.embedded)
-
-
-HOOKS = Hooks(add_tasks=_plan, rows=_rows, require=_require)
 
 
 def item_accuracies(
