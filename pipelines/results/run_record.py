@@ -242,7 +242,8 @@ def read_frame(records: Iterable[Mapping[str, Any]]) -> DataFrame:
 
 def records(rows: DataFrame) -> list[dict[str, Any]]:
     """Return the rows as plain records, for files and for users."""
-    return rows.to_dict("records")  # type: ignore[return-value]  # names of columns are texts
+    found: list[dict[str, Any]] = rows.to_dict("records")
+    return found
 
 
 def where(rows: DataFrame, **columns: object) -> list[Row]:
