@@ -1,7 +1,7 @@
 """How all commands read recordings, and the work of ``wordless encode`` and ``wordless score``.
 
 Several processes read the recordings one by one. What cannot be read is set aside, and `WarningsSummary` tells it at
-the end. `write_shards` keeps results in an artifact: a killed command goes on after the last finished shard.
+the end. `encoded` keeps codes in an artifact: a killed command goes on after the last finished shard.
 """
 
 import json
@@ -118,7 +118,7 @@ def list_rejected(rejected: Sequence[Rejected], output: Path | None, terminal: T
 
 def account_of(places: Sequence[Clips], rejected: Sequence[Rejected]) -> Account:
     """Take the account of what a command read in some places; paths of what was set aside may begin with the place."""
-    items = dict[tuple[str, str, str], Item]()  # once each, also of a query that is among the recordings
+    items = dict[tuple[str, str, str], Item]()  # once each, also of a recording that two places hold
     for place in places:
         begin, own = f"{place.root}/", place.clips
         relative = [replace(each, path=each.path.removeprefix(begin)) for each in rejected]
@@ -177,49 +177,14 @@ def files_key(place: Clips) -> str:
     return list_hash([*files, *([clip.name, clip.label, clip.group] for clip in place.clips)])
 
 
-def write_shards(
-    run: StageRun,
-    clips: Sequence[Clip],
-    title: str,
-    work: Callable[[Clip], R | Rejected],
-    write: Callable[[Path, Iterable[R]], object],
-    *,
-    size: int,
-    name: str,
-) -> None:
-    """Let workers read the recordings, and write the results of ``size`` of them at a time.
-
-    The ``name`` of a file has its number. Beside it a list has what `WarningsSummary` tells of its recordings.
-    """
-    starts = range(0, len(clips) or 1, size)  # an artifact without files counts as damaged
-    files = {run.folder / name.format(number): clips[start : start + size] for number, start in enumerate(starts)}
-    # a shard and its list belong together: the store removes either where a kill or a fault left it unfinished
-    missing = {file: own for file, own in files.items() if not (file.exists() and file.with_suffix(TOLD).exists())}
-    results = run.each(title, partial(attempted, work, stored=True), [clip for own in missing.values() for clip in own])
-    for file, own in missing.items():
-        told = WarningsSummary()
-        named = ((clip.name, result) for clip, result in zip(own, results, strict=False))
-        write(file, (read for _, read in told.readable(named)))
-        write_json(file.with_suffix(TOLD), asdict(told))
-        for written in (file.with_suffix(TOLD), file):
-            note_finished(written)
-    next(results, None)  # ends the workers
-
-
-def warnings_summary(artifact: CachedArtifact, place: Clips, *, below: Path | None = None) -> WarningsSummary:
-    """Return what `write_shards` tells of a place, and which annotations of it were set aside.
-
-    Names begin with the folder ``below`` which the recordings are; None: they are relative.
-    """
+def warnings_summary(artifact: CachedArtifact, place: Clips) -> WarningsSummary:
+    """Return what `encoded` tells of a place, and which annotations of it were set aside."""
     told = WarningsSummary(rejected=[*place.rejected])
     for file in sorted(artifact.folder.glob(f"*{TOLD}")):
         content = json.loads(file.read_text())
         told.rejected.extend(Rejected(**each) for each in content["rejected"])
         told.notices.extend((name, notice) for name, notice in content["notices"])
         told.read += content["read"]
-    if below is not None:
-        told.rejected = [replace(each, path=str(below / each.path)) for each in told.rejected]
-        told.notices = [(str(below / name), notice) for name, notice in told.notices]
     return told
 
 
@@ -364,10 +329,27 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
     keys={"recordings": files_key, "encoder": lambda encoder: encoder().format.codebook},
 )
 def encoded(run: StageRun, recordings: Clips, encoder: Callable[[], Tokenizer], size: int) -> None:
-    """Encode recordings, ``size`` in a shard; ``encoder`` loads the tokenizer, once in each process."""
-    work = partial(encode_recording, encoder, recordings.root)
-    write = partial(write_shard, format=encoder().format, segments=recordings.has_segments)
-    write_shards(run, recordings.clips, "encoding", work, write, size=size, name="codes-{:05d}.parquet")
+    """Encode recordings, ``size`` in a shard, beside which a list has what `WarningsSummary` tells of its recordings.
+
+    ``encoder`` loads the tokenizer, once in each process.
+    """
+    work = partial(attempted, partial(encode_recording, encoder, recordings.root), stored=True)
+    starts = range(0, len(recordings.clips) or 1, size)  # an artifact without files counts as damaged
+    clips = {
+        run.folder / f"codes-{number:05d}.parquet": recordings.clips[start : start + size]
+        for number, start in enumerate(starts)
+    }
+    # a shard and its list belong together: the store removes either where a kill or a fault left it unfinished
+    missing = {file: own for file, own in clips.items() if not (file.exists() and file.with_suffix(TOLD).exists())}
+    results = run.each("encoding", work, [clip for own in missing.values() for clip in own])
+    for file, own in missing.items():
+        told = WarningsSummary()
+        read = told.readable(zip((clip.name for clip in own), results, strict=False))
+        write_shard(file, (clip for _, clip in read), encoder().format, segments=recordings.has_segments)
+        write_json(file.with_suffix(TOLD), asdict(told))
+        for written in (file.with_suffix(TOLD), file):
+            note_finished(written)
+    next(results, None)  # ends the workers
 
 
 def encode_recording(encoder: Callable[[], Tokenizer], root: Path, clip: Clip) -> CodedClip | Rejected:

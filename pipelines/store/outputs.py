@@ -43,10 +43,9 @@ def require_table(output: Path, *suffixes: str) -> None:
     require(output.suffix.lower() in suffixes, "output", output, rule)
 
 
-def prepare_output(output: Path, *beside: Path) -> None:
-    """Refuse an output that exists, or a file ``beside`` it that is written, too; create the folder above them."""
-    for path in (output, *beside):
-        require_new(path)
+def prepare_output(output: Path) -> None:
+    """Refuse an output that exists; create the folder above it."""
+    require_new(output)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:

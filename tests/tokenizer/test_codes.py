@@ -124,5 +124,3 @@ def test_codes_and_their_times_cover_every_sample_and_no_more(num_samples: int) 
     if steps:
         assert (times[0, 0], times[-1, 1]) == (0, num_samples / 16_000)
         assert (times[:, 1] > times[:, 0]).all()
-
-

@@ -20,7 +20,7 @@ def test_files_of_one_name_in_two_places_stand_by_their_folders(tmp_path: Path) 
     ]  # fmt: skip
 
 
-def test_a_query_among_the_recordings_stands_once(tmp_path: Path) -> None:
+def test_a_recording_that_two_places_hold_stands_once(tmp_path: Path) -> None:
     for number, name in enumerate(("a.wav", "b.wav"), 1):
         write_clip(tmp_path, name, sweep(0.3, 4000, low=200 * number))
     items = account_of([recordings_at(tmp_path / "a.wav"), recordings_at(tmp_path)], []).items

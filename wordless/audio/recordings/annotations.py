@@ -545,9 +545,9 @@ def in_groups(found: Clips) -> Clips:
     return found.with_columns(group=[group or group_of(path) for path, group in groups])
 
 
-def recordings_at(place: Path, config: AnnotationOptions | None = None, *, option: str = "input") -> Clips:
+def recordings_at(place: Path, config: AnnotationOptions | None = None) -> Clips:
     """Find the clips of a command as `candidates_at` does, with the places of parts in samples of their recordings."""
-    found = candidates_at(place, config, option=option)
+    found = candidates_at(place, config)
     if found.frame.begin.isna().all():  # whole recordings
         return found
     found = replace(found, reading=replace(found.reading, places=found.frame[["where", "path"]]))
@@ -564,16 +564,16 @@ def recordings_at(place: Path, config: AnnotationOptions | None = None, *, optio
     return placed.with_columns(begin=None, end=None)
 
 
-def candidates_at(place: Path, config: AnnotationOptions | None = None, *, option: str = "input") -> Clips:
+def candidates_at(place: Path, config: AnnotationOptions | None = None) -> Clips:
     """Find the recording ``place``, or all recordings below the folder ``place``, and their annotated parts.
 
-    ``place``, the value of ``option``, may also be a file of annotations. Without a config recordings are whole.
+    ``place``, the value of ``input``, may also be a file of annotations. Without a config recordings are whole.
     A single recording has the annotations of its name in its folder; if a kind or a tier is chosen, all that name it.
     """
     if is_missing(place):
-        raise InputError(option=option, value=place, rule="it does not exist: name a recording, or a folder of some")
+        raise InputError(option="input", value=place, rule="it does not exist: name a recording, or a folder of some")
     config, root, paths = config or AnnotationOptions(annotations="none"), place.parent, [place.name]
-    with within("", root=option):
+    with within("", root="input"):
         if os.path.isdir(place):  # noqa: PTH112  Path raises for long names; other kinds of files are set aside when they are read
             folder = Folder.at(place)
             found = _beside(folder, annotations_below(folder, config))
