@@ -190,14 +190,14 @@ def _variant(root: object, name: str, choice: str, cls: type) -> Index:
 def _option(
     root: object, name: str, default: object, meaning: OptionMetadata, kind: object, choices: Choices
 ) -> Option:
-    """Describe the option of one field; ``typed`` and ``own_seeds`` of the command may give another default."""
+    """Describe the option of one field; ``defaults`` and ``fixed_seeds`` of its root say more of its default."""
     explanation = f"{' | '.join(map(str, choices))}: {meaning.text}" if choices else meaning.text
     bounds = meaning.range
     if math.isfinite(bounds.least) and bounds.most < MAX_SEED:
         explanation = f"{explanation} ({bounds})"
-    default, note = getattr(root, "typed", {}).get(name, (default, ""))
+    default, note = getattr(root, "defaults", {}).get(name, (default, ""))
     explanation = f"{explanation}; {note}" if note else explanation
-    if name.endswith(".seed") and name not in getattr(root, "own_seeds", (name,)):
+    if name.endswith(".seed") and name not in getattr(root, "fixed_seeds", (name,)):
         default = "${seed}"
     default = _MISSING if default is REQUIRED else default
     plain = plain_value(default) if isinstance(default, Path | tuple | list | Mapping) else default

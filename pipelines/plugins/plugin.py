@@ -38,14 +38,14 @@ class NoOptions(Options):
 class Plugin:
     """What a plugin is, and what it does in a run."""
 
-    own_seeds: ClassVar[tuple[str, ...]] = ()  # none: all follow that of the run
+    fixed_seeds: ClassVar[tuple[str, ...]] = ()  # none: all follow that of the run
 
     name: str  # of its stage, its group of options and its section of ``results.json``
     options: type[Options] = NoOptions
     explanation: str  # of the group of options
     preset: str = ""  # the choice of the group that has the defaults, if conf/ has others
     of_report: bool = False  # whether it joins each run of one training that has a report
-    typed: Mapping[str, tuple[object, str]] = field(default_factory=dict)  # as `RunSettings.typed`
+    defaults: Mapping[str, tuple[object, str]] = field(default_factory=dict)  # as `RunSettings.defaults`
     needs: tuple[Need, ...] = ()
     seeded: bool = False  # whether its seeds move with those of a run with several seeds
     fill: Callable[[dict[str, Any], SpectrogramConfig], None] | None = None  # sets options that follow from a front end

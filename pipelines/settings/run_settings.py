@@ -28,7 +28,7 @@ from pipelines.methods.methods_table import (
 )
 from pipelines.plugins.plugin import Need, Plugin
 from pipelines.plugins.table import PLUGINS, plugins
-from pipelines.settings.steps import FOLLOWING, TYPED_STEPS, following
+from pipelines.settings.steps import DEFAULT_STEPS, FOLLOWING, following
 from pipelines.stages.stage_options import (
     STEPS_FROM_SHIPPED,
     LanguageModelSettings,
@@ -77,7 +77,7 @@ LEVEL_NEEDS: dict[str, object] = {
     **{"audio.dynamic_range": None, "audio.remove_mean": "none"},
 }
 # Option -> its default on the command line, which follows from other options, and a note for people.
-TYPED: dict[str, tuple[object, str]] = {
+RUN_DEFAULTS: dict[str, tuple[object, str]] = {
     "stages": (None, ""),
     # The stream was measured with people, and keeps their codes where their sound is softer: docs/log.md, "A stream of
     # level, in context". The voices of the built-in corpus are of one level, and its figures were made without it.
@@ -86,10 +86,10 @@ TYPED: dict[str, tuple[object, str]] = {
         "null: true for your own recordings, false with the built-in corpus and with one of these options",
     ),
     **{name: (None, note) for name, _, _, note in _CHOICES},
-    **TYPED_STEPS,
+    **DEFAULT_STEPS,
     "vocoder.fit.steps": (
         None,
-        f"{TYPED_STEPS['vocoder.fit.steps'][1]}; {STEPS_FROM_SHIPPED} for the built-in corpus from the weights that "
+        f"{DEFAULT_STEPS['vocoder.fit.steps'][1]}; {STEPS_FROM_SHIPPED} for the built-in corpus from the weights that "
         "ship (vocoder.start)",
     ),
     "vocoder.start": ("universal", ""),
@@ -260,11 +260,11 @@ class ComparisonConfig(ReadingConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusCommand(DeviceOptions, EngineOptions, StoreOptions):
-    typed: ClassVar[Mapping[str, tuple[object, str]]] = {
+    defaults: ClassVar[Mapping[str, tuple[object, str]]] = {
         f"embedded.{name}": (None, "") for name in ("voices", "sentences", "words", "repetitions")
     }
     # Seeds of a command follow `seed`, but for that of the built-in corpus, whose recordings are shared.
-    own_seeds: ClassVar[tuple[str, ...]] = ("embedded.seed",)
+    fixed_seeds: ClassVar[tuple[str, ...]] = ("embedded.seed",)
 
     seed: int = option(0, "seed of everything random", least=0, most=MAX_SEED)
     embedded: EmbeddedConfig = option(EmbeddedConfig(), "the built-in corpus of spoken sentences or words")
@@ -297,7 +297,10 @@ class RunSettings(BackbonesOfRun, TrainingCommand):
               wordless run -m tokenizer.patch.frames=2,4
     """
 
-    typed: ClassVar[Mapping[str, tuple[object, str]]] = {**TYPED, **CorpusCommand.typed}
+    defaults: ClassVar[Mapping[str, tuple[object, str]]] = {
+        **RUN_DEFAULTS,
+        **CorpusCommand.defaults,
+    }
     presets: ClassVar[Mapping[str, tuple[str, str]]] = {
         "experiment": ("default", "ready-made settings of several groups, such as those of a comparison")
     }

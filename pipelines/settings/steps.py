@@ -35,8 +35,8 @@ NOTE = (
     "as {least:,} steps read {minutes:g} minutes, at most {most:,}"
 )
 OF_SAMPLE = ", as far as tokenizer.sample_patches holds them,"
-# option -> its default on the command line, and a note for people, as of `RunSettings.typed`
-TYPED_STEPS: Mapping[str, tuple[object, str]] = {
+# option -> its default on the command line, and a note for people, as of `RunSettings.defaults`
+DEFAULT_STEPS: Mapping[str, tuple[object, str]] = {
     f"{name}.fit.steps": (
         None,
         NOTE.format(

@@ -144,7 +144,7 @@ PLUGIN = Plugin(
     options=NextSampleSettings,
     explanation="language models of samples: WaveNets and transformers",
     preset="small",
-    typed={
+    defaults={
         f"next_sample.transformer_context.{name}": (f"${{next_sample.transformer.{name}}}", "")
         for name in ("context_ms", "model_dim", "layers", "heads")
     },
