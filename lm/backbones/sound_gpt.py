@@ -232,7 +232,6 @@ class SoundGPT(BackboneNetwork):
         super().__init__()
         self.config = config
         self.shape = shape
-        self.gives_outputs = False
         dim = config.model_dim
         stem = Stem(config.channels, patch_frames=shape.patch_frames)
         self.stem: Stem | CodeStem = stem
@@ -259,14 +258,10 @@ class SoundGPT(BackboneNetwork):
         return [nn.ModuleList([self.stem, self.project, self.norm]), *self.decoder.get_submodule("layers").children()]
 
     def states(self, inputs: Tensor, lengths: Tensor) -> dict[str, Frames]:
-        """Compute the outputs of the convolutions, and inner activations ``(batch, positions, ffn_dim)`` of layers.
-
-        With ``gives_outputs`` they are the outputs of layers ``(batch, positions, model_dim)`` instead.
-        """
+        """Compute the outputs of the convolutions, and inner activations ``(batch, positions, ffn_dim)`` of layers."""
         images = self._images(inputs)
         first = [images] if isinstance(self.stem, Stem) else []
-        found = layer_states(self.decoder, *self._embed(images))
-        of_layers = (output if self.gives_outputs else inner for inner, output in found)
+        of_layers = (inner for inner, _ in layer_states(self.decoder, *self._embed(images)))
         layers = zip([*first, *of_layers], self.hops, strict=True)
         return {f"layer_{number}": (each, -(-lengths // hop)) for number, (each, hop) in enumerate(layers, 1)}
 
@@ -408,7 +403,6 @@ class SoundBackbone(LogMelBackbone):
 
     folder: Path
     audio: SpectrogramConfig
-    outputs: bool = False  # whether probes read the outputs of layers, instead of the activations inside of them
 
     name: ClassVar[str] = "gpt_sound"
     title: ClassVar[str] = "GPT that reads sound"
@@ -431,5 +425,4 @@ class SoundBackbone(LogMelBackbone):
             codes = CodeStem(Tokenizer.from_pretrained(tokenizer), *frame_statistics(self.folder))
         network = create_sound_gpt(*self.sizes, seed=seed, codes=codes)
         load_part(network, self.folder, "")
-        network.gives_outputs = self.outputs
         return network

@@ -74,17 +74,16 @@ from wordless.base.saved_models import write_model
 
 def features_of_network(trial: Trial, method: Method) -> CachedArtifact:
     """Pool the layers of the network that a backbone describes for a method, untrained or trained on labels."""
-    reading = trial.reading_of(method)
-    own, network = _described(trial, reading, method)
+    own, network = _described(trial, trial.reading, method)
     if not method.learns_labels:
-        return network.features(trial.session, reading, method.name)
-    return learned_features(trial, reading, method, network, _inputs_of(trial, own))
+        return network.features(trial.session, trial.reading, method.name)
+    return learned_features(trial, method, network, _inputs_of(trial, own))
 
 
 def _described(trial: Trial, reading: ClipReading, method: Method) -> tuple[NetworkSettings, Network]:
     own = trial.settings.backbone(method)
     assert isinstance(own, NetworkSettings)
-    return own, own.network(reading, method.network, trial.statistics if own.inputs == "log_mel" else None)
+    return own, own.network(reading, method, trial.statistics if own.inputs == "log_mel" else None)
 
 
 def _inputs_of(trial: Trial, own: NetworkSettings) -> AugmentedInputs:
@@ -98,15 +97,12 @@ def _inputs_of(trial: Trial, own: NetworkSettings) -> AugmentedInputs:
             return AugmentedInputs(artifact=waveforms(trial.session, trial.manifest, trial.audio.sample_rate))
 
 
-def learned_features(
-    trial: Trial, reading: ClipReading, method: Method, network: Network, inputs: AugmentedInputs
-) -> CachedArtifact:
+def learned_features(trial: Trial, method: Method, network: Network, inputs: AugmentedInputs) -> CachedArtifact:
     """Train a network on the labels of clips, and read its layers."""
     trial.add(inputs.artifact)
-    separator, of = trial.settings.probe.label_separator, method.network
-    trained = network.train(trial.session, trial.reading, inputs, trial.task.classes, separator, title=of.title)
-    trained = trial.add(trained, of.name)  # methods may share the training
-    return network.features(trial.session, reading, method.name, trained)
+    separator, reading = trial.settings.probe.label_separator, trial.reading
+    trained = network.train(trial.session, reading, inputs, trial.task.classes, separator, title=method.title)
+    return network.features(trial.session, reading, method.name, trial.add(trained, method.name))
 
 
 def spectrograms_of(trial: Trial) -> CachedArtifact:
@@ -197,10 +193,9 @@ def simclr_layers(trial: Trial, method: Method) -> CachedArtifact:
     own = trial.settings.baselines
     views = own.simclr.views
     clips, extra = heard(trial, views), heard_unlabelled(trial, views)
-    trained = trial.add(simclr(trial.session.named(method.network.title), clips, extra, own))
-    reading = trial.reading_of(method)
-    network = own.network(reading, method.network, trial.statistics, simclr=trained)
-    return network.features(trial.session, reading, method.name)
+    trained = trial.add(simclr(trial.session.named(method.title), clips, extra, own))
+    network = own.network(trial.reading, method, trial.statistics, simclr=trained)
+    return network.features(trial.session, trial.reading, method.name)
 
 
 @stage(
@@ -276,9 +271,8 @@ def speech_features(trial: Trial, method: Method) -> CachedArtifact:
     network = own.network(trial.reading, source)
     if not method.learns_labels:
         return network.features(session, trial.reading, method.name)
-    return learned_features(
-        trial, trial.reading, method, network, AugmentedInputs(artifact=waveforms(session, trial.manifest, rate))
-    )
+    inputs = AugmentedInputs(artifact=waveforms(session, trial.manifest, rate))
+    return learned_features(trial, method, network, inputs)
 
 
 # under another name a GPT is not trained: its weights stay as they began
@@ -340,18 +334,18 @@ def sound_gpt(
 
 
 def sound_states(trial: Trial, method: Method) -> CachedArtifact:
-    own, of = trial.settings.gpt_sound, method.network
+    own = trial.settings.gpt_sound
     trained = sound_gpt(
-        trial.session.named(of.title),
-        of.training_stage,
-        heard(trial, own.views if of.training else InputAugmentationConfig()),
-        heard_unlabelled(trial, own.views) if of.training else (),
+        trial.session.named(method.title),
+        method.training_stage,
+        heard(trial, own.views if method.training else InputAugmentationConfig()),
+        heard_unlabelled(trial, own.views) if method.training else (),
         own,
-        tokenizer=trial.artifacts["tokenizer"] if of.reads_codes else None,
+        tokenizer=trial.artifacts["tokenizer"] if method.reads_codes else None,
         **_windows(trial),
     )
-    added = trial.add(trained, of.trained_artifact)
-    return sound_gpt_features(trial.session, trial.reading_of(method), method.name, added, plain=method.plain)
+    added = trial.add(trained, method.trained_artifact)
+    return sound_gpt_features(trial.session, trial.reading, method.name, added)
 
 
 def _windows(trial: Trial) -> dict[str, Any]:
@@ -362,11 +356,9 @@ def _windows(trial: Trial) -> dict[str, Any]:
     return {"sample": trial.statistics, **sizes}
 
 
-def sound_gpt_features(
-    session: Session, reading: ClipReading, method: str, trained: CachedArtifact, *, plain: bool = False
-) -> CachedArtifact:
-    """Pool the states of the layers of a `sound_gpt`: inner activations, or plainly the outputs of the layers."""
-    backbone = SoundBackbone(folder=trained.place, audio=reading.audio, outputs=plain)
+def sound_gpt_features(session: Session, reading: ClipReading, method: str, trained: CachedArtifact) -> CachedArtifact:
+    """Pool the inner activations of the layers of a `sound_gpt`."""
+    backbone = SoundBackbone(folder=trained.place, audio=reading.audio)
     reader = layer_reader(reading, backbone, sample=trained)
     return network_features(session, reading, method, reader, [reading.audio, trained])
 

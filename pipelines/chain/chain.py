@@ -246,9 +246,7 @@ def compare_methods(trial: Trial) -> None:
     session, manifest, compare, config = trial.session, trial.manifest, trial.settings.compare, trial.settings.probe
     methods = {method.name: method for method in compare.all_methods}
     single = {method.name: method for method in compare.single_methods}
-    inputs = {
-        name: method.input for name, method in single.items() if method.input and compare.reading_of(method).input
-    }
+    inputs = {name: method.input for name, method in single.items() if method.input and compare.input}
     needed = single | {name: METHODS[name] for name in sorted({*inputs.values()} - {*single})}
     features = {name: trial.add(features_of(trial, method), f"{name}_features") for name, method in needed.items()}
     noise = compare.noises

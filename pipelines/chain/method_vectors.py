@@ -36,24 +36,21 @@ VectorsOfSound = Callable[..., dict[str, FloatArray]]
 
 
 def bag(trial: Trial, method: Method) -> CachedArtifact:
-    coded = trial.coded_at(method.rate) if method.rate else trial.codes_of(method)
-    return code_features(trial.session, coded, of=method.name)
+    return code_features(trial.session, trial.coded_at(method.rate), of=method.name)
 
 
 def states(trial: Trial, method: Method) -> CachedArtifact:
     """Pool the states of the language model of a rate, or of the run's GPT."""
-    coded = trial.coded_up_to(method.rate) if method.rate else trial.codes_of(method)
     model = trial.artifacts[f"{rate_prefix(method.rate)}lm" if method.rate else "lm"]
-    return gpt_features(
-        trial.session, coded, model, states=trial.settings.compare.reading_of(method).states, of=method.name
-    )
+    coded, states = trial.coded_up_to(method.rate), trial.settings.compare.states
+    return gpt_features(trial.session, coded, model, states=states, of=method.name)
 
 
 def untrained_states(trial: Trial, method: Method) -> CachedArtifact:
-    own, states = trial.settings.lm, trial.settings.compare.reading_of(method).states
+    own = trial.settings.lm
     if method.rate:
         own = own.divided(len(trial.by_rate))[method.rate - 1]
-    coded = trial.coded_up_to(method.rate) if method.rate else trial.codes_of(method)
+    coded, states = trial.coded_up_to(method.rate), trial.settings.compare.states
     untrained = UntrainedGPT(gpt=own.gpt, seed=own.fit.seed, look_ahead=own.look_ahead)
     return gpt_features(trial.session, coded, untrained, states=states, of=method.name)
 

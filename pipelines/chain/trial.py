@@ -6,8 +6,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from lm.probing.task import ProbeTask
-from pipelines.methods.method import Method
-from pipelines.settings.run_settings import PLAIN, RunSettings
+from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.codebooks import sample_statistics
 from pipelines.stages.features import ClipReading, CodedViews
 from pipelines.stages.probing import probe_task
@@ -44,7 +43,7 @@ class Trial:
     # coarser rate and source of clips without labels; features and probes have the name of their method.
     artifacts: dict[str, CachedArtifact] = field(default_factory=dict)
     by_rate: dict[int, CodedIn] = field(default_factory=dict)  # by the numbers of the rates, from 1, coarse to fine
-    codes_read: dict[bool, CodedViews] = field(default_factory=dict)  # what methods read of codes, by `Method.plain`
+    coded: dict[int, CodedViews] = field(default_factory=dict)  # codes of the views, as `coded_at` has made them
 
     @classmethod
     def of(cls, session: Session, manifest: Clips, settings: RunSettings, unlabelled: Sequence[Clips] = ()) -> "Trial":
@@ -122,31 +121,15 @@ class Trial:
         """The sample, under a key of its statistics alone, for networks of log-mel."""
         return sample_statistics(self.artifacts["sample"])
 
-    def reading_of(self, method: Method) -> ClipReading:
-        """Return the recordings, and how a method's vectors are made of them."""
-        return self._plainly if method.plain else self.reading
-
-    @cached_property
-    def _plainly(self) -> ClipReading:
-        return replace(self.reading, vectors=PLAIN.vectors)
-
-    def codes_of(self, method: Method) -> CodedViews:
-        """Return the codes that a method reads."""
-        if method.plain not in self.codes_read:
-            reading, tokens = self.reading_of(method), self.artifacts["tokenizer"]
-            coded = reading.coded_in(self.session, tokens, self.artifacts["codes"])
-            self.codes_read[method.plain] = coded if method.plain else self._named(coded)
-        return self.codes_read[method.plain]
-
-    def _named(self, coded: CodedViews) -> CodedViews:
-        self.add(coded.others)
-        return coded
-
     def coded_at(self, number: int) -> CodedViews:
-        rate = self.by_rate[number]
-        return self._named(self.reading.coded_in(self.session, rate.tokenizer, rate.codes))
+        """Return the codes of all views at a rate; 0: those of the run, the finest."""
+        if number not in self.coded:
+            rate = self.by_rate[number or len(self.by_rate)]
+            self.coded[number] = self.reading.coded_in(self.session, rate.tokenizer, rate.codes)
+            self.add(self.coded[number].others)
+        return self.coded[number]
 
     def coded_up_to(self, number: int) -> CodedViews:
-        """The codes of a rate, with those of all coarser rates."""
-        *coarser, own = map(self.coded_at, range(1, number + 1))
+        """Return the codes of a rate, with those of all coarser rates; 0: those of the run alone."""
+        *coarser, own = map(self.coded_at, range(1, number + 1) if number else (0,))
         return replace(own, coarser=tuple(coarser))

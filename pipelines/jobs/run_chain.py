@@ -292,13 +292,12 @@ def write_probe(folder: Path, artifacts: Mapping[str, CachedArtifact], manifest:
         replace_folder(place, None)
         return
     own = next((name for name in (GPT_METHOD, BAG_OF_CODES) if name in usable), usable[0])
-    readings = {method.name: compare.reading_of(method) for method in settings.probed_methods}
-    recipes = {name: VectorRecipe(vectors=each.vectors, states=each.states) for name, each in readings.items()}
+    recipe = VectorRecipe(vectors=compare.vectors, states=compare.states)
     trim_db = manifest.effective_trim_db(settings.corpus.inspection.trim_db)
     with tempfile.TemporaryDirectory() as saved:
         for name in usable:
             probe = FittedProbe.from_pretrained(probed[name].folder)
-            about = replace(probe.description, recipe=recipes[name], trim_db=trim_db)
+            about = replace(probe.description, recipe=recipe, trim_db=trim_db)
             FittedProbe(probe.network, about).save_pretrained(Path(saved, "" if name == own else name))
         places = {name: "" if name == own else name for name in usable}
         found = [

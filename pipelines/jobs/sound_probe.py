@@ -57,8 +57,6 @@ MADE_BY: Mapping[str, tuple[str, str]] = {
     "chroma": ("tokenizer", ""),
     BAG_OF_CODES: ("tokenizer", ""),
     GPT_METHOD: ("lm", BAG_OF_CODES),
-    f"plain_{BAG_OF_CODES}": ("tokenizer", ""),
-    f"plain_{GPT_METHOD}": ("lm", ""),
     **{name: (each.trained_artifact, each.input or "") for name, each in METHODS.items() if each.of_sound},
 }
 

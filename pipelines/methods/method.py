@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal, TypedDict
@@ -80,9 +80,6 @@ class Method:
     sound: str = ""  # what it reads of a clip, where neither `reads_codes` nor `input` says so
     input: str | None = None  # name of the method whose vectors are the input of this network; None: it has no such
     reads_codes: bool = False  # whether the nearest code of each patch is all that it reads of a clip
-    # whether it is read plainly: last layer, mean over time, one version of each clip, nothing beside
-    plain: bool = False
-    base: Method | None = None  # the row whose network this row reads in another way
     reads: Literal["", "lm", "rates"] = ""  # language models of the run that make its features: one, or those of rates
     rate: int = 0  # number, from 1, of one of `tokenizer.rates` whose codes it reads; 0: those of the run
     # whether a network and its head learn the training labels; its features then hold class scores, too, and
@@ -100,11 +97,6 @@ class Method:
     def singles(self) -> tuple[Method, ...]:
         """The methods whose features this row has: those that stand side by side, or itself."""
         return self.parts or (self,)
-
-    @property
-    def network(self) -> Method:
-        """The row whose network this row reads: often itself."""
-        return self.base or self
 
     @property
     def training_stage(self) -> str:
@@ -132,7 +124,7 @@ class Method:
     @cached_property
     def head(self) -> Method | None:
         """The row of the classifier that was trained with the representation."""
-        if not self.learns_labels or self.parts or self.base:
+        if not self.learns_labels or self.parts:
             return None
         return Method(
             name=f"{self.name}_head",
@@ -144,20 +136,6 @@ class Method:
             input=self.input,
             sound=self.sound,
             target=self.learns,
-        )
-
-    def read_plainly(self, marker: str) -> Method:
-        """Describe the row of the same vectors or network whose last layer is averaged over time, and no more."""
-        return replace(
-            self,
-            name=f"plain_{self.name}",
-            title=f"{self.title}, plain readout",
-            untrained=f"plain_{self.untrained}" if self.untrained else "",
-            line=Line(marker=marker, dashes=":"),
-            places=(),
-            of_sound=False,
-            plain=True,
-            base=self,
         )
 
 
@@ -198,7 +176,7 @@ class BackboneSettings(Options):
 
     def pretrained(self, method: Method) -> str:
         """Name the network that is trained without labels for a method; "": none is."""
-        return method.network.title if method.training and not method.learns_labels else ""
+        return method.title if method.training and not method.learns_labels else ""
 
     def pictures(self, folder: Path, sample_rate: int, *, title: str) -> list[PictureRecord]:
         """Draw what the network in a folder, trained for the method ``title``, has learned."""

@@ -88,16 +88,7 @@ _TABLE = (
     *BAGS,
 )
 # fmt: on
-_BASES = {method.name: method for method in _TABLE}
-# Rows of the same vectors and networks, read plainly: what a probe of the last layer finds, without any other help.
-_PLAIN = tuple(
-    _BASES[name].read_plainly(marker)
-    for name, marker in {
-        **{"gpt": "+", "denoising": "+", "denoising_patch": "x", "bag_of_codes": "x", "simclr": "+", "supervised": "+"},
-        **{"random_gpt": "+", "random_denoising": "x", "random_conv": "3"},
-    }.items()
-)
-METHODS = {method.name: method for method in (*_TABLE, *_PLAIN)}
+METHODS = {method.name: method for method in _TABLE}
 # All rows that a comparison can have, the heads of classifiers included.
 ROWS = {row.name: row for method in METHODS.values() for row in (method, method.head) if row is not None}
 

@@ -185,7 +185,7 @@ def _of_training(artifacts: Mapping[str, CachedArtifact], protocol: str, codes_p
 
 def _comparison(probes: Probes, made: Made, settings: RunSettings) -> Comparison:
     first = min(seed for _, seed in made)
-    own = {name: method for name, method in METHODS.items() if method.training and method.base is None}
+    own = {name: method for name, method in METHODS.items() if method.training}
     names = {"lm": "lm", **{name: method.trained_artifact for name, method in own.items()}}
     trained = {name: of for name, of in names.items() if all(of in artifacts for artifacts in made.values())}
     trainings: dict[str, dict[str, Any]] = {
@@ -214,7 +214,7 @@ def _described(row: Method, made: Made, settings: RunSettings) -> MethodRecord:
     named = next(iter(made.values()))
     weights, trained = list[int](), list[str]()
     for method in map(_network, row.singles):
-        twin = next((each for each in METHODS.values() if method.name == each.untrained and each.base is None), method)
+        twin = next((each for each in METHODS.values() if method.name == each.untrained), method)
         for each in dict.fromkeys((method, twin)):  # an untrained network is as large as the trained one
             of_codes = {"lm": "lm", "rates": f"rate_{each.rate}_lm"}
             name = of_codes.get(each.reads, each.trained_artifact)
@@ -235,8 +235,7 @@ def _described(row: Method, made: Made, settings: RunSettings) -> MethodRecord:
 
 def _network(row: Method) -> Method:
     """Return the row whose network a row reads, or whose own classifier it is."""
-    trained = next((each for each in METHODS.values() if each.head and each.head.name == row.name), row)
-    return trained.network
+    return next((each for each in METHODS.values() if each.head and each.head.name == row.name), row)
 
 
 def training_costs(training: str, made: Made) -> dict[str, float]:

@@ -129,11 +129,6 @@ class ReadingConfig(VectorConfig):
         return VectorConfig(**{each.name: getattr(self, each.name) for each in fields(VectorConfig)})
 
 
-READING = fields(ReadingConfig)
-# How rows of the plain readout read, whatever the options say.
-PLAIN = ReadingConfig(poolings=("mean",), layers=("last",), test_time_augmentation=1, states=("residual",), input=False)
-
-
 @dataclass(frozen=True, kw_only=True)
 class ComparisonConfig(ReadingConfig):
     methods: tuple[str, ...] = option(
@@ -200,10 +195,6 @@ class ComparisonConfig(ReadingConfig):
         rows = [row.name for method in self.all_methods for row in (method, method.head) if row]
         for place, name in enumerate(self.references or ()):
             match_choice(tuple(rows), name, option=f"references[{place}]")
-
-    def reading_of(self, method: Method) -> ReadingConfig:
-        """Return how the vectors of a method are made."""
-        return PLAIN if method.plain else ReadingConfig(**{each.name: getattr(self, each.name) for each in READING})
 
     @property
     def rows_referred(self) -> tuple[str, ...]:
@@ -426,7 +417,7 @@ class RunSettings(BackbonesOfRun, TrainingCommand):
 
     def learned_by(self, row: Method) -> str:
         """Return what a row's network has learned to predict, with the length of its target."""
-        if row.network.target != WINDOW:
+        if row.target != WINDOW:
             return row.learns
         patch = self.tokenizer.patch.frames * self.audio.hop_length / self.audio.sample_rate
         return f"the code of the {self.gpt_sound.window_patches(patch) * patch:g} s around, unchanged"

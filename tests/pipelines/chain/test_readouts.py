@@ -1,4 +1,4 @@
-"""Methods that read codes read nothing else; and the plain readout."""
+"""Methods that read codes read nothing else."""
 
 import shutil
 from collections.abc import Mapping
@@ -14,7 +14,6 @@ from pipelines.store.stored_features import FEATURES, StoredFeatures
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import make_one
 from tokenizer.tokenizer import Tokenizer
-from wordless.base.files import read_json
 
 SOUND = ("gpt_sound=tiny", "gpt_sound.fit.steps=2", "gpt_sound.fit.validate_every=1", "tokenizer.patch.mels=20")
 READING = (
@@ -59,34 +58,6 @@ def test_nothing_but_codes_reaches_a_method_that_reads_codes(
         if any(not np.array_equal(then[key], now[key]) for key in then):
             changed.add(name)
     assert changed == {"bottleneck"}
-
-
-def test_the_plain_readout_is_the_last_layer_over_time_whatever_the_options_say(
-    finished_run: FinishedRun, tmp_path: Path
-) -> None:
-    plain = sorted(name for name, method in METHODS.items() if method.plain)
-    assert {METHODS[name].network.name for name in plain} >= {
-        "bag_of_codes",
-        "gpt",
-        "denoising",
-        "simclr",
-        "supervised",
-    }
-    assert {METHODS[name].untrained for name in plain} - {""} <= {*plain}
-    words = (*READING, *SOUND, "baselines=tiny", f"compare.methods=[{','.join(plain)}]")
-    made = make_one(finished_run.manifest, tmp_path, *words)
-    sizes = {name: {key: values.shape[1] for key, values in features_of(made, name).items()} for name in plain}
-    last = {"plain_gpt": "plain_gpt/layer_2:mean", "plain_bag_of_codes": "plain_bag_of_codes:mean"}
-    for name in plain:
-        [key] = sizes[name]
-        assert key == last.get(name, key)
-        assert key.endswith(":mean")
-        assert "_with_input" not in key
-    assert sizes["plain_gpt"] == {"plain_gpt/layer_2:mean": 16}  # outputs of the layer, not its inner activations
-    [denoising] = sizes["plain_denoising"].values()
-    assert denoising == read_json(made["gpt_window"].folder / "config.json")["gpt_sound"]["model_dim"]
-    probes = {name: made[f"probed_{name}"].read_json("probe.json") for name in plain}
-    assert {len(probe["candidates"]) for probe in probes.values()} == {1}
 
 
 def test_each_trained_row_names_its_untrained_row() -> None:
