@@ -169,7 +169,6 @@ LINES = {  # method -> colour of Okabe and Ito (2008), marker, and dashes
     "supervised": ("#000000", "*", "none"),
     "simclr": ("#D55E00", "s", "-"),
     "denoising": ("#0072B2", "D", "-"),
-    "denoising_patch": ("#56B4E9", "^", "-"),
     "gpt": ("#009E73", "o", "-"),
     "random_gpt": ("#999999", "x", "-"),
     "bag_of_codes": ("#CC79A7", "v", "-"),

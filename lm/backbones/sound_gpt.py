@@ -151,7 +151,6 @@ class SoundShape:
     frames: int  # longest sequence
     mels: int
     patch_frames: int
-    streams: int  # codes that each position predicts
     codebook_size: int
 
 
@@ -243,15 +242,15 @@ class SoundGPT(BackboneNetwork):
         # Its embedding of tokens is left out: the convolutions stand in its place.
         positions = max(shape.frames, CONVOLVED_FRAMES) // shape.patch_frames + 1
         self.decoder = create_causal_transformer(config, positions=positions, tokens=1).decoder
-        self.predict = nn.Linear(dim, shape.streams * shape.codebook_size, bias=False)
+        self.predict = nn.Linear(dim, shape.codebook_size, bias=False)
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:
         return self.decoder(*self._embed(self._images(inputs))), -(-lengths // self.hops[-1])
 
     def logits(self, spectrograms: Tensor) -> Tensor:
-        """Compute logits ``(batch, positions, streams, codebook_size)``."""
+        """Compute logits ``(batch, positions, codebook_size)``."""
         logits: Tensor = self.predict(self.decoder(*self._embed(self._images(spectrograms))))
-        return logits.reshape(*logits.shape[:2], self.shape.streams, self.shape.codebook_size)
+        return logits
 
     @property
     def stack(self) -> Sequence[nn.Module]:
@@ -307,24 +306,14 @@ class CodedClips:
     """Log-mel of clips, and the codes that are predicted: patch ``p`` has row ``p``; a clip may end within a patch."""
 
     spectrograms: StoredClips
-    codes: StoredClips  # int32 (time, streams); UNCOUNTED where a patch has no code
+    codes: StoredClips  # int32 (time, 1); UNCOUNTED where a patch has no code
     patch_frames: int
 
     @classmethod
     def of_windows(cls, spectrograms: StoredClips, codebook: WindowCodebook) -> "CodedClips":
-        """Compute the code of the window around each patch, in one stream."""
+        """Compute the code of the window around each patch."""
         codes = [codebook.codes(spectrograms.clip(row))[:, None] for row in range(len(spectrograms))]
         return cls(spectrograms=spectrograms, codes=StoredClips.together(codes), patch_frames=codebook.patch_frames)
-
-    @classmethod
-    def as_read(cls, spectrograms: StoredClips, stem: "CodeStem", *, patch_frames: int) -> "CodedClips":
-        """Compute the codes of the patches of unchanged clips, as ``stem`` reads them in training."""
-        codes = list[IntArray]()
-        for row in range(len(spectrograms)):
-            clip = spectrograms.clip(row).astype(np.float32)
-            whole = np.pad(clip, ((0, -len(clip) % patch_frames), (0, 0)))
-            codes.append(stem.codes(torch.from_numpy(whole)[None])[0].numpy().astype(np.int32))
-        return cls(spectrograms=spectrograms, codes=StoredClips.together(codes), patch_frames=patch_frames)
 
     def batch(self, clips: IndexArray, starts: Tensor, speeds: Tensor, lengths: Tensor, frames: Tensor) -> CodeBatch:
         """Return the batch of copies of clips in ``frames``, with the codes of the patches that they cover."""

@@ -37,7 +37,7 @@ from safetensors.numpy import save_file
 from torch import Tensor
 
 from tokenizer.codes import Codes
-from wordless.base.arrays import Array, FloatArray, Floats, IndexArray
+from wordless.base.arrays import Array, FloatArray, Floats
 from wordless.base.devices import copy_to
 from wordless.base.files import aside
 from wordless.base.messages import InputError, counted, first_line
@@ -202,13 +202,8 @@ def bags_of_codes(codes: Codes, poolings: Sequence[Pooling]) -> dict[Pooling, Fl
     """Compute each code's share of the time ``(parts * streams * codes,)``: pools of one-hot codes."""
     # Codes are counted: one-hot codes took a number for each code of the codebook and up to 800 times as long.
     streams, size = codes.format.spectral_streams, codes.format.codebook_size
-    # the place of each code among those of all streams
-    return bags_of_places(codes.spectral.values + size * np.arange(streams), streams * size, poolings)
-
-
-def bags_of_places(places: IndexArray, count: int, poolings: Sequence[Pooling]) -> dict[Pooling, FloatArray]:
-    """Compute the share of the time of each of ``count`` places in ``(time, streams)``: pools of one-hot vectors."""
-    counts, found = partial(np.bincount, minlength=count), dict[Pooling, FloatArray]()
+    places = codes.spectral.values + size * np.arange(streams)  # (time, streams), among the codes of all streams
+    counts, found = partial(np.bincount, minlength=streams * size), dict[Pooling, FloatArray]()
     for pooling in poolings:
         parts = pooling_parts(len(places), MEANS[pooling])
         shares = [counts(places[part.start : part.stop].ravel()) / len(part) for part in parts]

@@ -4,16 +4,14 @@ Networks of `network_options.NetworkSettings` are untrained, or learn labels. Si
 copies of clips learn from sound without labels.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors.torch import save_file
-from torch import Tensor
 
 from lm.backbones import convolutional
 from lm.backbones import wav2vec2 as speech
@@ -25,15 +23,15 @@ from lm.backbones.sound_gpt import (
     CodeStem,
     SoundBackbone,
     SoundBatches,
+    SoundGPT,
     SoundShape,
-    WindowCodebook,
     create_sound_gpt,
     fit_window_codebook,
 )
 from lm.backbones.sound_gpt import validation_batches as coded_batches
 from lm.layer_reader import LayerReader, head_scores
 from lm.probing.task import ProbeTask
-from lm.probing.vectors import Pooling, VectorConfig, bags_of_places
+from lm.probing.vectors import VectorConfig
 from lm.tokens import loss
 from pipelines.backbones.cnn_backbone import BaselineSettings
 from pipelines.backbones.network_options import NetworkSettings
@@ -59,7 +57,7 @@ from pipelines.stages.listening import Evaluator
 from pipelines.stages.stored_arrays import TRAINED_ON, waveforms
 from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.store import CachedArtifact, other_options
-from pipelines.store.stored_features import stacked_rows, write_features
+from pipelines.store.stored_features import stacked_rows
 from tokenizer.augmentations import InputAugmentationConfig
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import SpectrogramConfig
@@ -105,17 +103,6 @@ def learned_features(trial: Trial, method: Method, network: Network, inputs: Aug
     return network.features(trial.session, reading, method.name, trial.add(trained, method.name))
 
 
-def spectrograms_of(trial: Trial) -> CachedArtifact:
-    """Store the spectrograms of the corpus, once."""
-    return _spectrograms(trial, trial.manifest)
-
-
-def unlabelled_spectrograms(trial: Trial) -> tuple[CachedArtifact, ...]:
-    """Store the spectrograms of each source of clips without labels, once."""
-    numbered = enumerate(trial.unlabelled, 1)
-    return tuple(_spectrograms(trial, clips, unlabelled_prefix(number)) for number, clips in numbered)
-
-
 def _spectrograms(trial: Trial, clips: Clips, prefix: str = "") -> CachedArtifact:
     name = f"{prefix}spectrograms"
     if name not in trial.artifacts:
@@ -125,13 +112,15 @@ def _spectrograms(trial: Trial, clips: Clips, prefix: str = "") -> CachedArtifac
 
 def heard(trial: Trial, views: InputAugmentationConfig) -> AugmentedInputs:
     """Return the spectrograms of the corpus with those of changed copies, if there are any."""
-    return _with_copies(trial, trial.manifest, spectrograms_of(trial), views)
+    return _with_copies(trial, trial.manifest, _spectrograms(trial, trial.manifest), views)
 
 
 def heard_unlabelled(trial: Trial, views: InputAugmentationConfig) -> tuple[AugmentedInputs, ...]:
     """Return the same of each source of clips without labels."""
-    pairs = zip(trial.unlabelled, unlabelled_spectrograms(trial), strict=True)
-    return tuple(_with_copies(trial, *each, views) for each in pairs)
+    return tuple(
+        _with_copies(trial, clips, _spectrograms(trial, clips, unlabelled_prefix(number)), views)
+        for number, clips in enumerate(trial.unlabelled, 1)
+    )
 
 
 def _with_copies(
@@ -275,24 +264,19 @@ def speech_features(trial: Trial, method: Method) -> CachedArtifact:
     return learned_features(trial, method, network, inputs)
 
 
-# under another name a GPT is not trained: its weights stay as they began
-_SOUND, _WINDOW, READ = "gpt_sound", "gpt_window", "gpt_read"
-
-
 @stage(
-    "{name}",
-    title="{name}, the code of {settings.window_seconds:g} s around each patch, {settings.fit.summary}",
+    "gpt_window",
+    title="denoising, the code of {settings.window_seconds:g} s around each patch, {settings.fit.summary}",
     keys={"settings": lambda settings: other_options(settings, "views")},
     together=True,
 )
 def sound_gpt(
     run: StageRun,
-    name: str,
     corpus: AugmentedInputs,
     unlabelled: Sequence[AugmentedInputs],
     settings: SoundGPTSettings,
     *,
-    tokenizer: CachedArtifact | None,
+    tokenizer: CachedArtifact | None = None,
     sample: CachedArtifact,
     patch_frames: int,
     patches: int,
@@ -300,60 +284,84 @@ def sound_gpt(
 ) -> None:
     """Train on spectrograms of the training clips and of clips without labels to predict codes of windows.
 
-    The network reads log-mel, normalised by the statistics of ``sample``, or the codes that a ``tokenizer`` makes of
-    it. A window has ``patches`` patches of ``patch_frames`` frames. `READ` predicts the codes of the tokenizer instead.
+    The network reads the codes that a ``tokenizer`` makes of log-mel, or without one the log-mel, normalised by the
+    statistics of ``sample``. A window has ``patches`` patches of ``patch_frames`` frames.
     """
-    coder = None if tokenizer is None else Tokenizer.from_pretrained(tokenizer.folder)
-    streams = coder.finest.format.spectral_streams if coder is not None and name == READ else 1
-    sizes = {"streams": streams, "codebook_size": codebook_size, "patch_frames": patch_frames}
     train, held_out = map(corpus.of, TRAINED_ON)
-    shape = SoundShape(frames=settings.longest, mels=train.width, **sizes)
-    mean, std = frame_statistics(sample.folder)
-    codes = None if coder is None else CodeStem(coder, mean, std)
-    model = create_sound_gpt(settings.model, shape, seed=settings.fit.seed, codes=codes)
-    if name in (_SOUND, _WINDOW, READ):
-        for source in unlabelled:
-            train = train.followed_by(source.of("train"))
-        if codes is not None and name == READ:
-            coded, others = (CodedClips.as_read(each, codes, patch_frames=patch_frames) for each in (train, held_out))
-        else:
-            fit = partial(fit_window_codebook, train, patches=patches, patch_frames=patch_frames)
-            codebook = fit(size=codebook_size, seed=settings.fit.seed)
-            coded, others = (CodedClips.of_windows(clips, codebook) for clips in (train, held_out))
-        own = settings.batches
-        batches = SoundBatches(coded, own, settings.augmentation, std=std, device=run.gang.device)
-        fixed = coded_batches(others, batch_size=own.batch_size, at_most=own.max_frames)
-        unit = frame_seconds(corpus.artifact)
-        sound = TrainingSound(lengths=train.lengths, unit_seconds=unit, passages=batches.passages)
-        run.fit("gpt_sound.fit", CodePrediction(model), batches, fixed, loss, settings.fit, sound=sound)
+    shape = SoundShape(
+        frames=settings.longest, mels=train.width, patch_frames=patch_frames, codebook_size=codebook_size
+    )
+    model, coder = _sound_gpt(settings, shape, tokenizer, sample)
+    for source in unlabelled:
+        train = train.followed_by(source.of("train"))
+    codebook = fit_window_codebook(
+        train, patches=patches, patch_frames=patch_frames, size=codebook_size, seed=settings.fit.seed
+    )
+    coded, others = (CodedClips.of_windows(clips, codebook) for clips in (train, held_out))
+    std, own = frame_statistics(sample.folder)[1], settings.batches
+    batches = SoundBatches(coded, own, settings.augmentation, std=std, device=run.gang.device)
+    fixed = coded_batches(others, batch_size=own.batch_size, at_most=own.max_frames)
+    unit = frame_seconds(corpus.artifact)
+    sound = TrainingSound(lengths=train.lengths, unit_seconds=unit, passages=batches.passages)
+    run.fit("gpt_sound.fit", CodePrediction(model), batches, fixed, loss, settings.fit, sound=sound)
     if run.gang.rank == 0:
-        save_file({"mean": mean, "std": std}, run.folder / SAMPLE)
-        write_model(run.folder, model, {_SOUND: asdict(model.config), "shape": asdict(model.shape)})
-        if coder is not None:
-            coder.save_pretrained(run.folder / SOUND_TOKENIZER)
+        _write_sound_gpt(run.folder, model, coder, sample)
+
+
+@stage(
+    "random_gpt_window",
+    title="denoising with random weights",
+    keys={"settings": lambda settings: [settings.model, settings.longest, settings.fit.seed]},
+)
+def random_sound_gpt(
+    run: StageRun,
+    settings: SoundGPTSettings,
+    *,
+    tokenizer: CachedArtifact,
+    sample: CachedArtifact,
+    patch_frames: int,
+    codebook_size: int,
+    mels: int,
+) -> None:
+    """Write the network before its training: the same random weights."""
+    shape = SoundShape(frames=settings.longest, mels=mels, patch_frames=patch_frames, codebook_size=codebook_size)
+    _write_sound_gpt(run.folder, *_sound_gpt(settings, shape, tokenizer, sample), sample)
+
+
+def _sound_gpt(
+    settings: SoundGPTSettings, shape: SoundShape, tokenizer: CachedArtifact | None, sample: CachedArtifact
+) -> tuple[SoundGPT, Tokenizer | None]:
+    """Create the network with random weights, and load the tokenizer whose codes it reads; None: it reads log-mel."""
+    coder = None if tokenizer is None else Tokenizer.from_pretrained(tokenizer.folder)
+    codes = None if coder is None else CodeStem(coder, *frame_statistics(sample.folder))
+    return create_sound_gpt(settings.model, shape, seed=settings.fit.seed, codes=codes), coder
+
+
+def _write_sound_gpt(folder: Path, model: SoundGPT, coder: Tokenizer | None, sample: CachedArtifact) -> None:
+    mean, std = frame_statistics(sample.folder)
+    save_file({"mean": mean, "std": std}, folder / SAMPLE)
+    write_model(folder, model, {"gpt_sound": asdict(model.config), "shape": asdict(model.shape)})
+    if coder is not None:
+        coder.save_pretrained(folder / SOUND_TOKENIZER)
 
 
 def sound_states(trial: Trial, method: Method) -> CachedArtifact:
-    own = trial.settings.gpt_sound
-    trained = sound_gpt(
-        trial.session.named(method.title),
-        method.training_stage,
-        heard(trial, own.views if method.training else InputAugmentationConfig()),
-        heard_unlabelled(trial, own.views) if method.training else (),
-        own,
-        tokenizer=trial.artifacts["tokenizer"] if method.reads_codes else None,
-        **_windows(trial),
-    )
-    added = trial.add(trained, method.trained_artifact)
-    return sound_gpt_features(trial.session, trial.reading, method.name, added)
-
-
-def _windows(trial: Trial) -> dict[str, Any]:
-    """Return what decides the codes of windows."""
-    settings, audio, patch_frames = trial.settings, trial.audio, trial.settings.tokenizer.patch.frames
-    patches = settings.gpt_sound.window_patches(patch_frames * audio.hop_length / audio.sample_rate)
-    sizes = {"patch_frames": patch_frames, "patches": patches, "codebook_size": settings.tokenizer.codebook_size}
-    return {"sample": trial.statistics, **sizes}
+    """Pool the layers of the network over codes, trained or with random weights."""
+    settings, own = trial.settings, trial.settings.gpt_sound
+    patch_frames = settings.tokenizer.patch.frames
+    read: dict[str, Any] = {
+        "tokenizer": trial.artifacts["tokenizer"],
+        "sample": trial.statistics,
+        "patch_frames": patch_frames,
+        "codebook_size": settings.tokenizer.codebook_size,
+    }
+    if method.training:
+        patches = own.window_patches(patch_frames * trial.audio.hop_length / trial.audio.sample_rate)
+        clips, extra = heard(trial, own.views), heard_unlabelled(trial, own.views)
+        made = sound_gpt(trial.session.named(method.title), clips, extra, own, patches=patches, **read)
+    else:
+        made = random_sound_gpt(trial.session, own, mels=trial.audio.n_mels, **read)
+    return sound_gpt_features(trial.session, trial.reading, method.name, trial.add(made, method.trained_artifact))
 
 
 def sound_gpt_features(session: Session, reading: ClipReading, method: str, trained: CachedArtifact) -> CachedArtifact:
@@ -371,47 +379,3 @@ def sound_gpt_vectors(
     reader = LayerReader(backbone=backbone, statistics=folder, device=device, poolings=vectors.poolings)
     rows = stacked_rows(row for group in backbone.groups(views) for row in reader(group))
     return backbone.candidates(rows, vectors)
-
-
-@stage("{method}_features", title="{method} of {reading.title}")
-def window_bags(
-    run: StageRun,
-    reading: ClipReading,
-    method: str,
-    corpus: CachedArtifact,
-    unlabelled: Sequence[CachedArtifact],
-    *,
-    sample: CachedArtifact,
-    patch_frames: int,
-    patches: int,
-    codebook_size: int,
-    seed: int,
-) -> None:
-    """Compute bags of the codes of windows that a `sound_gpt` with the same arguments predicts."""
-    train = stored_clips(corpus, TRAINED_ON[0])
-    for source in unlabelled:
-        train = train.followed_by(stored_clips(source, "train"))
-    codebook = fit_window_codebook(train, patches=patches, patch_frames=patch_frames, size=codebook_size, seed=seed)
-    log_mel = partial(
-        convolutional.log_mel_pieces, root=reading.manifest.root, audio=reading.audio, sample=sample.folder
-    )
-    work = partial(_bag_of_windows, codebook, log_mel, method, poolings=reading.vectors.poolings)
-    write_features(run.folder, reading.stacked(run.each(method, work, reading.views)))
-
-
-def _bag_of_windows(
-    codebook: WindowCodebook,
-    log_mel: Callable[[View], Iterator[Tensor]],
-    method: str,
-    view: View,
-    *,
-    poolings: Sequence[Pooling],
-) -> dict[str, FloatArray]:
-    codes = codebook.codes(torch.cat([*log_mel(view)]).numpy())[:, None].astype(np.int64)
-    bags = bags_of_places(codes, len(codebook.centroids), poolings)
-    return {f"{method}/all_windows:{pooling}": bag for pooling, bag in bags.items()}
-
-
-def bag_of_targets(trial: Trial, method: Method) -> CachedArtifact:
-    own, others, seed = spectrograms_of(trial), unlabelled_spectrograms(trial), trial.settings.gpt_sound.fit.seed
-    return window_bags(trial.session, trial.reading, method.name, own, others, seed=seed, **_windows(trial))

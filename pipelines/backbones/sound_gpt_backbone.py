@@ -23,25 +23,14 @@ IN_PLACE = AugmentationConfig(
 @dataclass(frozen=True, kw_only=True)
 class SoundGPTSettings(LogMelTraining, BackboneSettings):
     methods = (
-        Method(name="gpt_sound", kind="self_supervised", title="denoising unit prediction from log-mel",
-               untrained="random_gpt_sound", features=MAKE, of_sound=True, line=Line(marker="X"), places=FEW,
-               input="log_mel", training="gpt_sound", loss="nats per code", target=WINDOW),
         Method(name="denoising", kind="denoising", title=f"denoising unit prediction {OVER_CODES}",
                untrained="random_denoising",
                features=MAKE, of_sound=True, line=Line(marker="X"), places=FEW, input="bag_of_codes",
                reads_codes=True, training="gpt_sound", trained_by="gpt_window", loss="nats per code", target=WINDOW),
-        Method(name="denoising_patch", kind="denoising", title=f"denoising unit prediction of the patch, {OVER_CODES}",
-               untrained="random_denoising", features=MAKE, line=Line(marker="P"), places=FEW, input="bag_of_codes",
-               reads_codes=True, training="gpt_sound", trained_by="gpt_read", loss="nats per code",
-               target="the code of the patch just read, unchanged"),
-        Method(name="bag_of_targets", kind="codes", title="bag of codes of windows", reads_codes=True,
-               sound="codes of windows", features="bag_of_targets",
-               line=Line(marker="s", filled=False, dashes="--"), input="bag_of_codes"),
-        untrained("gpt_sound", "denoising unit prediction from log-mel", marker="d", reads="log_mel", features=MAKE),
         replace(untrained("denoising", f"denoising unit prediction {OVER_CODES}", marker="d", filled=True,
                           reads="bag_of_codes", reads_codes=True, features=MAKE), trained_by="random_gpt_window"),
     )  # fmt: skip
-    parts = ("gpt_sound", "gpt_window")
+    parts = ("gpt_window",)
 
     model: SoundGPTConfig = option(SoundGPTConfig(), "the network")
     window_seconds: float = option(

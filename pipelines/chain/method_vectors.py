@@ -7,7 +7,6 @@ the functions read a run with its options.
 from collections.abc import Callable, Mapping
 
 from pipelines.backbones.features_of_backbones import (
-    bag_of_targets,
     features_of_network,
     simclr_layers,
     sound_gpt_vectors,
@@ -79,7 +78,6 @@ VECTORS_OF_METHODS: Mapping[FeaturesOf, MakeFeatures] = {
     "simclr": simclr_layers,
     "speech_model": speech_features,
     "sound_states": sound_states,
-    "bag_of_targets": bag_of_targets,
 }
 # Of networks that the folder of a run keeps under the names of their methods (`Method.of_sound`).
 OF_SOUND: Mapping[FeaturesOf, VectorsOfSound] = {"sound_states": sound_gpt_vectors}

@@ -40,7 +40,7 @@ class PictureRecord(TitledRecord, total=False):
 
 FeaturesOf = Literal[
     "bag", "states", "untrained_states", "log_mel", "bottleneck", "frames",
-    "network", "simclr", "speech_model", "sound_states", "bag_of_targets",
+    "network", "simclr", "speech_model", "sound_states",
 ]  # fmt: skip
 # "own": vectors that the user brings. Charts order and colour methods by kind.
 _Kind = Literal["signal", "codes", "denoising", "self_supervised", "supervised", "untrained", "own"]

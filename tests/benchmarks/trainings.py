@@ -120,7 +120,7 @@ def _audio_transformer(size: int, device: torch.device) -> TrainingExample:
 
 def _sound_gpt(size: int, device: torch.device) -> TrainingExample:
     settings, frames = SoundGPTSettings(), TokenizerSettings().patch.frames
-    shape = SoundShape(frames=settings.longest, mels=MELS, patch_frames=frames, streams=1, codebook_size=CODEBOOK_SIZE)
+    shape = SoundShape(frames=settings.longest, mels=MELS, patch_frames=frames, codebook_size=CODEBOOK_SIZE)
     spectrograms = _spectrograms()
     counts = -(-spectrograms.lengths // frames)
     codes = np.random.default_rng(0).integers(0, CODEBOOK_SIZE, (int(counts.sum()), 1)).astype(np.int32)

@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from lm.probing.vectors import POOLINGS
@@ -14,11 +13,9 @@ from pipelines.chain.trial import Trial
 from pipelines.methods.method import Method
 from pipelines.stages.features import frame_features
 from pipelines.store.store import CachedArtifact
-from pipelines.store.stored_features import FEATURES, StoredFeatures
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import make_one
 from wordless.base.arrays import FloatArray
-from wordless.base.files import read_json
 from wordless.base.messages import InputError
 
 AST = (
@@ -67,10 +64,10 @@ def test_baselines_are_the_same_for_all_patches_and_seeds_of_their_sample(
     assert all(second[name].reused for name in same)
 
 
-def test_targets_without_a_network_and_methods_side_by_side_are_probed_and_share_what_reads_no_codes(
+def test_methods_side_by_side_are_probed_and_share_what_reads_no_codes(
     finished_run: FinishedRun, tmp_path: Path
 ) -> None:
-    methods = "bag_of_targets,denoising_patch,denoising,simclr,supervised,denoising+simclr,random_denoising+random_conv"
+    methods = "denoising,simclr,supervised,denoising+simclr,random_denoising+random_conv"
     words = ("stages=[probe]", f"compare.methods=[{methods}]", "compare.input=true", "probe.learning_curve=[]")
     sound = ("gpt_sound=tiny", "gpt_sound.fit.steps=2", "gpt_sound.fit.validate_every=1", "tokenizer.patch.mels=20")
     first, second = (
@@ -78,19 +75,14 @@ def test_targets_without_a_network_and_methods_side_by_side_are_probed_and_share
     )
     rows = records(first)
     assert {*rows} == {*methods.split(","), "supervised_head"}
-    for of, name in (("bag_of_targets", "all_windows"), ("denoising+simclr", "all_parts")):
-        wanted = {f"{of}/{name}{more}:{pooling}" for more in ("", "_with_input") for pooling in POOLINGS}
-        assert {each["of"] for each in rows[of]["candidates"]} == wanted
-    bags = StoredFeatures.of(first["bag_of_targets_features"].folder / FEATURES)["bag_of_targets/all_windows:mean"]
-    assert bags.shape == (len(finished_run.manifest.clips), 8)
-    np.testing.assert_allclose(bags.sum(1), 1, rtol=1e-5)
-    of_layers = {of: read_json(first[of].folder / "config.json")["shape"] for of in ("gpt_read", "gpt_window")}
-    assert [of_layers[of]["streams"] for of in ("gpt_read", "gpt_window")] == [2, 1]  # two bands, one window
+    of = "denoising+simclr"
+    wanted = {f"{of}/all_parts{more}:{pooling}" for more in ("", "_with_input") for pooling in POOLINGS}
+    assert {each["of"] for each in rows[of]["candidates"]} == wanted
     reused = {name for name, artifact in first.items() if artifact.key == second[name].key}
     networks = {f"{name}{more}" for name in ("simclr", "supervised") for more in ("", "_features")}
     probes = {"probed_simclr", "probed_supervised", "random_conv_features", "log_mel_features"}
     assert reused >= {"spectrograms", *networks, *probes}
-    assert not reused & {"bag_of_targets_features", "gpt_read", "gpt_window", "probed_denoising+simclr"}
+    assert not reused & {"gpt_window", "probed_denoising+simclr"}
 
 
 def _samples(samples: FloatArray) -> FloatArray:
