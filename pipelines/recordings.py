@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, cast
 
 from lm.probing.vectors import Pooling
-from pipelines.methods.methods_table import METHODS, reads_sound
+from pipelines.methods.methods_table import reads_sound
 from pipelines.store.outputs import prepare_output, require_kind, require_new, require_table
 from pipelines.store.run_parts import ModelPart, is_finetuned, part_of, run_of
 from pipelines.store.shared_options import EngineOptions, ModelOptions, RateOptions, WorkerOptions
@@ -110,11 +110,11 @@ class EmbedConfig(StoredOptions):
     )
     method: str = option(
         "gpt",
-        "gpt, gpt_sound, denoising, bag_of_codes, log_mel or bottleneck",
+        "gpt, denoising, bag_of_codes, log_mel or bottleneck",
     )
     layer: str | None = option(
         None,
-        "layer_1, ... (states after a layer; of gpt_sound its convolutions, of it and denoising inside each layer), "
+        "layer_1, ... (states after a layer, of denoising inside it), "
         "inner_1, ... (inside it), all_layers, all_inner, both also with _with_input (the bag of codes, or log-mel), "
         "all (every candidate); null: what the run's probe reads, else the last layer",
     )
@@ -146,7 +146,7 @@ class EmbedConfig(StoredOptions):
 
 
 def embed(settings: EmbedConfig) -> tuple[EmbedConfig, Path, Clips]:
-    part = cast("ModelPart", METHODS[settings.method].trained_artifact) if reads_sound(settings.method) else None
+    part = cast("ModelPart", settings.method) if reads_sound(settings.method) else None
     rule = "the hub gives commands no such model: name the folder of the run"
     settings.refuse_if(part is not None and is_on_hub(settings.model), "model", rule)
     part_of(settings.model, part or "lm")

@@ -118,7 +118,7 @@ KEEPERS = {
     "omegaconf": ("pipelines",),
     "faiss": ("tokenizer/kmeans.py",),
     "fairseq2": (
-        *("wordless/base/causal_transformer.py", "lm/gpt.py", "lm/backbones/sound_gpt.py"),
+        *("wordless/base/causal_transformer.py", "lm/gpt.py", "lm/backbones/denoising.py"),
         "wordless/training/fit.py",
         # its layers and its cache
         *("lm/samples/sample_model.py", "lm/samples/local_attention.py"),

@@ -107,8 +107,8 @@ def test_no_method_stays_large_in_a_tiny_run(words: tuple[str, ...]) -> None:
 
 
 def test_a_choice_of_the_user_is_kept_beside_a_tiny_preset() -> None:
-    sizes = composed("baselines=tiny", "gpt_sound=small"), composed("gpt_sound=small"), composed("experiment=smoke")
-    given, small, smoke = (each["gpt_sound"] for each in sizes)
+    sizes = composed("baselines=tiny", "denoising=small"), composed("denoising=small"), composed("experiment=smoke")
+    given, small, smoke = (each["denoising"] for each in sizes)
     assert given == small != smoke
 
 

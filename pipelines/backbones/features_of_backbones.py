@@ -16,24 +16,25 @@ from safetensors.torch import save_file
 from lm.backbones import convolutional
 from lm.backbones import wav2vec2 as speech
 from lm.backbones.clips import ClipViews, StoredClips, augment
-from lm.backbones.sound_gpt import (
-    SOUND_TOKENIZER,
+from lm.backbones.denoising import (
+    TOKENIZER_FOLDER,
     CodedClips,
     CodePrediction,
     CodeStem,
-    SoundBackbone,
-    SoundBatches,
-    SoundGPT,
-    SoundShape,
-    create_sound_gpt,
+    DenoisingBackbone,
+    DenoisingBatches,
+    DenoisingNetwork,
+    DenoisingShape,
+    create_denoising,
     fit_window_codebook,
 )
-from lm.backbones.sound_gpt import validation_batches as coded_batches
+from lm.backbones.denoising import validation_batches as coded_batches
 from lm.layer_reader import LayerReader, head_scores
 from lm.probing.task import ProbeTask
 from lm.probing.vectors import VectorConfig
 from lm.tokens import loss
 from pipelines.backbones.cnn_backbone import BaselineSettings
+from pipelines.backbones.denoising_backbone import DenoisingSettings
 from pipelines.backbones.network_options import NetworkSettings
 from pipelines.backbones.networks import (
     AugmentedInputs,
@@ -48,7 +49,6 @@ from pipelines.backbones.networks import (
     stored_clips,
     stored_std,
 )
-from pipelines.backbones.sound_gpt_backbone import SoundGPTSettings
 from pipelines.backbones.wav2vec2_backbone import WAV2VEC2_OPTION, Wav2vec2Settings
 from pipelines.chain.trial import Trial, unlabelled_prefix
 from pipelines.methods.method import Method
@@ -265,16 +265,16 @@ def speech_features(trial: Trial, method: Method) -> CachedArtifact:
 
 
 @stage(
-    "gpt_window",
+    "denoising",
     title="denoising, the code of {settings.window_seconds:g} s around each patch, {settings.fit.summary}",
     keys={"settings": lambda settings: other_options(settings, "views")},
     together=True,
 )
-def sound_gpt(
+def denoising(
     run: StageRun,
     corpus: AugmentedInputs,
     unlabelled: Sequence[AugmentedInputs],
-    settings: SoundGPTSettings,
+    settings: DenoisingSettings,
     *,
     tokenizer: CachedArtifact | None = None,
     sample: CachedArtifact,
@@ -288,10 +288,10 @@ def sound_gpt(
     statistics of ``sample``. A window has ``patches`` patches of ``patch_frames`` frames.
     """
     train, held_out = map(corpus.of, TRAINED_ON)
-    shape = SoundShape(
+    shape = DenoisingShape(
         frames=settings.longest, mels=train.width, patch_frames=patch_frames, codebook_size=codebook_size
     )
-    model, coder = _sound_gpt(settings, shape, tokenizer, sample)
+    model, coder = _created(settings, shape, tokenizer, sample)
     for source in unlabelled:
         train = train.followed_by(source.of("train"))
     codebook = fit_window_codebook(
@@ -299,23 +299,23 @@ def sound_gpt(
     )
     coded, others = (CodedClips.of_windows(clips, codebook) for clips in (train, held_out))
     std, own = frame_statistics(sample.folder)[1], settings.batches
-    batches = SoundBatches(coded, own, settings.augmentation, std=std, device=run.gang.device)
+    batches = DenoisingBatches(coded, own, settings.augmentation, std=std, device=run.gang.device)
     fixed = coded_batches(others, batch_size=own.batch_size, at_most=own.max_frames)
     unit = frame_seconds(corpus.artifact)
     sound = TrainingSound(lengths=train.lengths, unit_seconds=unit, passages=batches.passages)
-    run.fit("gpt_sound.fit", CodePrediction(model), batches, fixed, loss, settings.fit, sound=sound)
+    run.fit("denoising.fit", CodePrediction(model), batches, fixed, loss, settings.fit, sound=sound)
     if run.gang.rank == 0:
-        _write_sound_gpt(run.folder, model, coder, sample)
+        _write_denoising(run.folder, model, coder, sample)
 
 
 @stage(
-    "random_gpt_window",
+    "random_denoising",
     title="denoising with random weights",
     keys={"settings": lambda settings: [settings.model, settings.longest, settings.fit.seed]},
 )
-def random_sound_gpt(
+def random_denoising(
     run: StageRun,
-    settings: SoundGPTSettings,
+    settings: DenoisingSettings,
     *,
     tokenizer: CachedArtifact,
     sample: CachedArtifact,
@@ -324,30 +324,30 @@ def random_sound_gpt(
     mels: int,
 ) -> None:
     """Write the network before its training: the same random weights."""
-    shape = SoundShape(frames=settings.longest, mels=mels, patch_frames=patch_frames, codebook_size=codebook_size)
-    _write_sound_gpt(run.folder, *_sound_gpt(settings, shape, tokenizer, sample), sample)
+    shape = DenoisingShape(frames=settings.longest, mels=mels, patch_frames=patch_frames, codebook_size=codebook_size)
+    _write_denoising(run.folder, *_created(settings, shape, tokenizer, sample), sample)
 
 
-def _sound_gpt(
-    settings: SoundGPTSettings, shape: SoundShape, tokenizer: CachedArtifact | None, sample: CachedArtifact
-) -> tuple[SoundGPT, Tokenizer | None]:
+def _created(
+    settings: DenoisingSettings, shape: DenoisingShape, tokenizer: CachedArtifact | None, sample: CachedArtifact
+) -> tuple[DenoisingNetwork, Tokenizer | None]:
     """Create the network with random weights, and load the tokenizer whose codes it reads; None: it reads log-mel."""
     coder = None if tokenizer is None else Tokenizer.from_pretrained(tokenizer.folder)
     codes = None if coder is None else CodeStem(coder, *frame_statistics(sample.folder))
-    return create_sound_gpt(settings.model, shape, seed=settings.fit.seed, codes=codes), coder
+    return create_denoising(settings.model, shape, seed=settings.fit.seed, codes=codes), coder
 
 
-def _write_sound_gpt(folder: Path, model: SoundGPT, coder: Tokenizer | None, sample: CachedArtifact) -> None:
+def _write_denoising(folder: Path, model: DenoisingNetwork, coder: Tokenizer | None, sample: CachedArtifact) -> None:
     mean, std = frame_statistics(sample.folder)
     save_file({"mean": mean, "std": std}, folder / SAMPLE)
-    write_model(folder, model, {"gpt_sound": asdict(model.config), "shape": asdict(model.shape)})
+    write_model(folder, model, {"denoising": asdict(model.config), "shape": asdict(model.shape)})
     if coder is not None:
-        coder.save_pretrained(folder / SOUND_TOKENIZER)
+        coder.save_pretrained(folder / TOKENIZER_FOLDER)
 
 
-def sound_states(trial: Trial, method: Method) -> CachedArtifact:
+def denoising_layers(trial: Trial, method: Method) -> CachedArtifact:
     """Pool the layers of the network over codes, trained or with random weights."""
-    settings, own = trial.settings, trial.settings.gpt_sound
+    settings, own = trial.settings, trial.settings.denoising
     patch_frames = settings.tokenizer.patch.frames
     read: dict[str, Any] = {
         "tokenizer": trial.artifacts["tokenizer"],
@@ -358,24 +358,24 @@ def sound_states(trial: Trial, method: Method) -> CachedArtifact:
     if method.training:
         patches = own.window_patches(patch_frames * trial.audio.hop_length / trial.audio.sample_rate)
         clips, extra = heard(trial, own.views), heard_unlabelled(trial, own.views)
-        made = sound_gpt(trial.session.named(method.title), clips, extra, own, patches=patches, **read)
+        made = denoising(trial.session.named(method.title), clips, extra, own, patches=patches, **read)
     else:
-        made = random_sound_gpt(trial.session, own, mels=trial.audio.n_mels, **read)
-    return sound_gpt_features(trial.session, trial.reading, method.name, trial.add(made, method.trained_artifact))
+        made = random_denoising(trial.session, own, mels=trial.audio.n_mels, **read)
+    return denoising_features(trial.session, trial.reading, method.name, trial.add(made, method.name))
 
 
-def sound_gpt_features(session: Session, reading: ClipReading, method: str, trained: CachedArtifact) -> CachedArtifact:
-    """Pool the inner activations of the layers of a `sound_gpt`."""
-    backbone = SoundBackbone(folder=trained.place, audio=reading.audio)
+def denoising_features(session: Session, reading: ClipReading, method: str, trained: CachedArtifact) -> CachedArtifact:
+    """Pool the inner activations of the layers of a network of `denoising`."""
+    backbone = DenoisingBackbone(folder=trained.place, audio=reading.audio)
     reader = layer_reader(reading, backbone, sample=trained)
     return network_features(session, reading, method, reader, [reading.audio, trained])
 
 
-def sound_gpt_vectors(
+def denoising_vectors(
     folder: Path, views: Sequence[View], audio: SpectrogramConfig, vectors: VectorConfig, *, device: str
 ) -> dict[str, FloatArray]:
-    """Compute the vectors ``(views, dim)`` of each layer of a `sound_gpt` in the folder of a run, for new sound."""
-    backbone = SoundBackbone(folder=folder, audio=audio)
+    """Compute the vectors ``(views, dim)`` of each layer of a saved network of `denoising`, for new sound."""
+    backbone = DenoisingBackbone(folder=folder, audio=audio)
     reader = LayerReader(backbone=backbone, statistics=folder, device=device, poolings=vectors.poolings)
     rows = stacked_rows(row for group in backbone.groups(views) for row in reader(group))
     return backbone.candidates(rows, vectors)

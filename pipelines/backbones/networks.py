@@ -90,7 +90,7 @@ class AugmentedInputs:
 
 @stage("spectrograms", title="spectrograms of {clips} clips", splits=TRAINED_ON)
 def spectrograms(run: StageRun, clips: Clips, audio: SpectrogramConfig, sample: CachedArtifact) -> None:
-    """Write normalised log-mel, 16 bits, for SimCLR, gpt_sound and the supervised encoder."""
+    """Write normalised log-mel, 16 bits, for SimCLR, denoising and the supervised encoder."""
     _write_spectrograms(run, clips, audio, sample, View)
 
 

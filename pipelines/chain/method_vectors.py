@@ -1,4 +1,4 @@
-"""The table of what makes the vectors of methods: for the clips of a run, and for new sound.
+"""The table of what makes the vectors of methods for the clips of a run.
 
 A row of `pipelines.methods.methods_table` names its function by a word, `Method.features`: options read these rows, and
 the functions read a run with its options.
@@ -7,10 +7,9 @@ the functions read a run with its options.
 from collections.abc import Callable, Mapping
 
 from pipelines.backbones.features_of_backbones import (
+    denoising_layers,
     features_of_network,
     simclr_layers,
-    sound_gpt_vectors,
-    sound_states,
     speech_features,
 )
 from pipelines.chain.trial import Trial, rate_prefix
@@ -27,11 +26,8 @@ from pipelines.stages.features import (
     own_features,
 )
 from pipelines.store.store import CachedArtifact
-from wordless.base.arrays import FloatArray
 
 MakeFeatures = Callable[[Trial, Method], CachedArtifact]
-# folder of the model in a run, views, front end, recipe -> vectors (views, dim) by layer and pooling
-VectorsOfSound = Callable[..., dict[str, FloatArray]]
 
 
 def bag(trial: Trial, method: Method) -> CachedArtifact:
@@ -77,10 +73,8 @@ VECTORS_OF_METHODS: Mapping[FeaturesOf, MakeFeatures] = {
     "network": features_of_network,
     "simclr": simclr_layers,
     "speech_model": speech_features,
-    "sound_states": sound_states,
+    "denoising": denoising_layers,
 }
-# Of networks that the folder of a run keeps under the names of their methods (`Method.of_sound`).
-OF_SOUND: Mapping[FeaturesOf, VectorsOfSound] = {"sound_states": sound_gpt_vectors}
 
 
 def features_of(trial: Trial, method: Method) -> CachedArtifact:

@@ -14,7 +14,7 @@ from lm.model import LanguageModel
 from lm.probing.probe import FittedProbe, ProbeDescription
 from lm.probing.task import require_labels
 from lm.probing.vectors import VECTORS, Pooling, States, write_vectors
-from pipelines.backbones.features_of_backbones import sound_gpt_features
+from pipelines.backbones.features_of_backbones import denoising_features
 from pipelines.jobs.clips_of_run import MANIFEST, find_corpus, overlap_notices, read_corpus, seen_of, unlabelled_of_run
 from pipelines.jobs.coding import WarningsSummary, list_rejected, tell_account, tell_empty_bands
 from pipelines.methods.methods_table import METHODS, reads_sound
@@ -318,8 +318,5 @@ def sound_features(
     read = ClipReading(
         manifest=manifest, audio=tokenizer.front_end.absolute, device=session.gang.device, vectors=reading.vectors
     )
-    part = METHODS[method].trained_artifact
-    sound = sound_gpt_features(session, read, method, _model_artifact(part, run / part))
-    if METHODS[method].input == "log_mel":
-        return {"log_mel": log_mel_features(session, read, tokens), method: sound}
+    sound = denoising_features(session, read, method, _model_artifact(method, run / method))
     return {BAG_OF_CODES: code_features(session, _codes_of(session, read, tokens)), method: sound}

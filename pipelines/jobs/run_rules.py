@@ -5,7 +5,6 @@ from dataclasses import asdict
 from functools import partial, reduce
 from typing import Any, TypeVar
 
-from pipelines.backbones.sound_gpt_backbone import MAKE as SOUND_STATES
 from pipelines.methods.methods_table import METHODS
 from pipelines.plugins.table import plugins
 from pipelines.settings.run_settings import (
@@ -208,7 +207,7 @@ def _require_speech_layer(settings: RunSettings) -> None:
         *(
             (settings.probes(each), f"compare.methods with {each}", "leave it out: it reads codes of log-mel")
             for each, method in METHODS.items()
-            if method.reads_codes and method.features == SOUND_STATES
+            if method.reads_codes and method.features == "denoising"
         ),
         (warps > 0, f"lm.views.warps={warps}", "use 0: warped copies are spectrograms"),
         (

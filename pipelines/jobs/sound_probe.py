@@ -20,10 +20,9 @@ from lm.code_model import layer_features
 from lm.model import LanguageModel
 from lm.probing.probe import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import ALL_POOLINGS, average, bags_of_codes
-from pipelines.chain.method_vectors import OF_SOUND
+from pipelines.backbones.features_of_backbones import denoising_vectors
 from pipelines.methods.methods_table import (
     METHODS,
-    method_of,
 )
 from pipelines.stages.features import (
     BAG_OF_CODES,
@@ -57,7 +56,7 @@ MADE_BY: Mapping[str, tuple[str, str]] = {
     "chroma": ("tokenizer", ""),
     BAG_OF_CODES: ("tokenizer", ""),
     GPT_METHOD: ("lm", BAG_OF_CODES),
-    **{name: (each.trained_artifact, each.input or "") for name, each in METHODS.items() if each.of_sound},
+    **{name: (name, each.input or "") for name, each in METHODS.items() if each.of_sound},
 }
 
 
@@ -210,12 +209,8 @@ class SoundProbe:
         }
         if method in of_view:
             return stacked_rows(of_view[method](view, poolings=[pooling]) for view in views)
-        own = method_of(method)
-        if own.of_sound:
-            assert own.features is not None, "a method whose network is kept says what makes its vectors"
-            found = OF_SOUND[own.features](
-                self.run / own.trained_artifact, views, self.audio.absolute, recipe.vectors, device=self.device
-            )
+        if METHODS[method].of_sound:
+            found = denoising_vectors(self.run / method, views, self.audio.absolute, recipe.vectors, device=self.device)
             return {f"{method}/{key}": values for key, values in found.items()}
         codes = [self._codes(view) for view in views]
         if MADE_BY[method][0] == "tokenizer":

@@ -40,7 +40,7 @@ class PictureRecord(TitledRecord, total=False):
 
 FeaturesOf = Literal[
     "bag", "states", "untrained_states", "log_mel", "bottleneck", "frames",
-    "network", "simclr", "speech_model", "sound_states",
+    "network", "simclr", "speech_model", "denoising",
 ]  # fmt: skip
 # "own": vectors that the user brings. Charts order and colour methods by kind.
 _Kind = Literal["signal", "codes", "denoising", "self_supervised", "supervised", "untrained", "own"]
@@ -87,8 +87,6 @@ class Method:
     learns_labels: bool = False
     training: str = ""  # the group of options of its own training, which has `batches` and `fit`; "": it has none
     loss: str = "nats per clip"  # title of the curve of this training, with the unit
-    trained_by: str = ""  # the stage of its training, "": it has the method's name; stages keep their names
-    kept_as: str = ""  # name of its trained network in results.json and in the folder of a run, "": that of the stage
     target: str = ""  # what the network learns to predict
     file: Path | None = None  # of the features that the user brings
     parts: tuple[Method, ...] = ()  # whose features stand side by side in this row
@@ -97,15 +95,6 @@ class Method:
     def singles(self) -> tuple[Method, ...]:
         """The methods whose features this row has: those that stand side by side, or itself."""
         return self.parts or (self,)
-
-    @property
-    def training_stage(self) -> str:
-        return self.trained_by or self.name
-
-    @property
-    def trained_artifact(self) -> str:
-        """The name of its trained network in ``results.json`` and in the folder of a run."""
-        return self.kept_as or self.training_stage
 
     @property
     def reads_input(self) -> str:

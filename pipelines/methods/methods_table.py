@@ -13,7 +13,7 @@ from pathlib import Path
 from pipelines.backbones.ast_backbone import AstSettings
 from pipelines.backbones.audio_transformer_backbone import AudioTransformerSettings
 from pipelines.backbones.cnn_backbone import BaselineSettings
-from pipelines.backbones.sound_gpt_backbone import SoundGPTSettings
+from pipelines.backbones.denoising_backbone import DenoisingSettings
 from pipelines.backbones.wav2vec2_backbone import Wav2vec2Settings
 from pipelines.methods.method import CURVES, FEW, OVER_CODES, BackboneSettings, Line, Method, Place, untrained
 from wordless.base.messages import InputError
@@ -25,9 +25,7 @@ class BackbonesOfRun(Options):
     """The backbones of a run, each a group of options."""
 
     baselines: BaselineSettings = option(BaselineSettings(), "SimCLR and supervised networks", group="small")
-    gpt_sound: SoundGPTSettings = option(
-        SoundGPTSettings(), "denoising unit prediction, from sound or codes", group="small"
-    )
+    denoising: DenoisingSettings = option(DenoisingSettings(), "denoising unit prediction over codes", group="small")
     ast: AstSettings = option(AstSettings(), "the Audio Spectrogram Transformer of the comparison", group="small")
     audio_transformer: AudioTransformerSettings = option(
         AudioTransformerSettings(), "the Audio Transformer of waveforms of the comparison", group="small"

@@ -48,7 +48,7 @@ from wordless.base.saved_models import WEIGHTS
 # name of the artifact of a training -> its group of options
 TRAINED_WITH = {
     **{"autoencoder": "tokenizer", "lm": "lm", "vocoder": "vocoder"},
-    **{method.trained_artifact: method.training for method in METHODS.values() if method.training},
+    **{method.name: method.training for method in METHODS.values() if method.training},
 }
 TRAINED = ("autoencoder", "code_decoder", "lm", "vocoder")  # stages with a training curve
 
@@ -186,22 +186,21 @@ def _of_training(artifacts: Mapping[str, CachedArtifact], protocol: str, codes_p
 def _comparison(probes: Probes, made: Made, settings: RunSettings) -> Comparison:
     first = min(seed for _, seed in made)
     own = {name: method for name, method in METHODS.items() if method.training}
-    names = {"lm": "lm", **{name: method.trained_artifact for name, method in own.items()}}
-    trained = {name: of for name, of in names.items() if all(of in artifacts for artifacts in made.values())}
+    trained = [name for name in ("lm", *own) if all(name in artifacts for artifacts in made.values())]
     trainings: dict[str, dict[str, Any]] = {
         name: {
-            fold if seed == first else f"{fold}, seed {seed}": artifacts[of].read_json(CURVE)
+            fold if seed == first else f"{fold}, seed {seed}": artifacts[name].read_json(CURVE)
             for (fold, seed), artifacts in made.items()
         }
-        for name, of in trained.items()
+        for name in trained
     }
     named, rate = next(iter(made.values())), settings.audio.sample_rate
     drawn = [
-        settings.backbone(method).pictures(named[trained[name]].folder, rate, title=method.title)
+        settings.backbone(method).pictures(named[name].folder, rate, title=method.title)
         for name, method in own.items()
         if name in trained
     ]
-    costs = {name: training_costs(of, made) for name, of in trained.items()}
+    costs = {name: training_costs(name, made) for name in trained}
     described = {of: _described(row_of(of), made, settings) for of in probes.methods}
     about: dict[str, Any] = {"trainings": trainings, "costs": costs, "described": described}
     about["noisy_copies"] = settings.compare.noisy_copies
@@ -217,7 +216,7 @@ def _described(row: Method, made: Made, settings: RunSettings) -> MethodRecord:
         twin = next((each for each in METHODS.values() if method.name == each.untrained), method)
         for each in dict.fromkeys((method, twin)):  # an untrained network is as large as the trained one
             of_codes = {"lm": "lm", "rates": f"rate_{each.rate}_lm"}
-            name = of_codes.get(each.reads, each.trained_artifact)
+            name = of_codes.get(each.reads, each.name)
             if name in named and (named[name].folder / WEIGHTS).is_file():
                 weights.append(parameters_of(named[name].folder / WEIGHTS))
                 trained += [name] if each is method and (named[name].folder / CURVE).is_file() else []

@@ -420,7 +420,7 @@ class RunSettings(BackbonesOfRun, TrainingCommand):
         if row.target != WINDOW:
             return row.learns
         patch = self.tokenizer.patch.frames * self.audio.hop_length / self.audio.sample_rate
-        return f"the code of the {self.gpt_sound.window_patches(patch) * patch:g} s around, unchanged"
+        return f"the code of the {self.denoising.window_patches(patch) * patch:g} s around, unchanged"
 
     def probes(self, method: str) -> bool:
         return any(one.name == method for one in self.probed_methods)

@@ -24,12 +24,12 @@ from wordless.training import MOST_STEPS, REFERENCE_SECONDS
 FOLLOWING: Mapping[str, TrainingSettings] = {
     "tokenizer": TokenizerSettings(),
     "lm": LanguageModelSettings(),
-    "gpt_sound": BackbonesOfRun().gpt_sound,
+    "denoising": BackbonesOfRun().denoising,
     "baselines.simclr": BackbonesOfRun().baselines.simclr,
     "baselines.supervised": BackbonesOfRun().baselines.supervised,
     "vocoder": VocoderSettings(),
 }
-OF_ALL_SOUND = ("lm", "gpt_sound", "baselines.simclr")  # that also learn from recordings without labels
+OF_ALL_SOUND = ("lm", "denoising", "baselines.simclr")  # that also learn from recordings without labels
 NOTE = (
     "null: {least:,}, or for more than {minutes:g} minutes of training recordings{held} as many as read them as often "
     "as {least:,} steps read {minutes:g} minutes, at most {most:,}"

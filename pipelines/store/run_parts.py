@@ -20,7 +20,7 @@ RESULTS = (
 FINETUNED = "finetuned"  # folder of the fine-tuned models of a run
 JOB, TABLE = "job.json", "figures.md"  # in the folder of a fine-tuned model: what it is made of, its figures
 # folders, and the stages or methods of `wordless run` that make them
-ModelPart = Literal["tokenizer", "lm", "gpt_sound", "gpt_window", "vocoder", "wav2vec2", "audio_transformer"]
+ModelPart = Literal["tokenizer", "lm", "denoising", "vocoder", "wav2vec2", "audio_transformer"]
 from_hub = cache(fetch)  # a command asks several times for a part, and the hub once
 
 

@@ -68,7 +68,7 @@ def test_features_of_an_encoder_wait_once_for_a_block() -> None:
     assert waits_of(lambda: pool_states(states_of(encoder, heard, device="meta"), steps, POOLINGS)) == 1
 
 
-QUICK = ("autoencoder", "gpt", "simclr", "supervised", "gpt_sound")
+QUICK = ("autoencoder", "gpt", "simclr", "supervised", "denoising")
 
 
 @pytest.mark.parametrize(

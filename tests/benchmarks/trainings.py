@@ -23,7 +23,7 @@ from lm.backbones.clips import (
     augment_waveforms,
 )
 from lm.backbones.convolutional import ConvBackbone, create_simclr, pair_loss, view_pairs
-from lm.backbones.sound_gpt import CodedClips, CodePrediction, SoundBatches, SoundShape, create_sound_gpt
+from lm.backbones.denoising import CodedClips, CodePrediction, DenoisingBatches, DenoisingShape, create_denoising
 from lm.backbones.spectrogram_transformer import N_MELS, STRIDE, AstBackbone
 from lm.backbones.wav2vec2 import MaskedBatches, create_masked_prediction, masked_loss
 from lm.finetuned import create_network, task_loss
@@ -37,7 +37,7 @@ from lm.tokens import loss as code_loss
 from pipelines.backbones.ast_backbone import AstSettings
 from pipelines.backbones.audio_transformer_backbone import AudioTransformerSettings
 from pipelines.backbones.cnn_backbone import BaselineSettings
-from pipelines.backbones.sound_gpt_backbone import SoundGPTSettings
+from pipelines.backbones.denoising_backbone import DenoisingSettings
 from pipelines.backbones.wav2vec2_backbone import Wav2vec2Settings
 from pipelines.plugins.next_sample import ModelName, NextSampleSettings
 from pipelines.stages.stage_options import LanguageModelSettings, TokenizerSettings, VocoderSettings
@@ -118,17 +118,17 @@ def _audio_transformer(size: int, device: torch.device) -> TrainingExample:
     return _labelled(backbone, settings.head, views, settings.fit)
 
 
-def _sound_gpt(size: int, device: torch.device) -> TrainingExample:
-    settings, frames = SoundGPTSettings(), TokenizerSettings().patch.frames
-    shape = SoundShape(frames=settings.longest, mels=MELS, patch_frames=frames, codebook_size=CODEBOOK_SIZE)
+def _denoising(size: int, device: torch.device) -> TrainingExample:
+    settings, frames = DenoisingSettings(), TokenizerSettings().patch.frames
+    shape = DenoisingShape(frames=settings.longest, mels=MELS, patch_frames=frames, codebook_size=CODEBOOK_SIZE)
     spectrograms = _spectrograms()
     counts = -(-spectrograms.lengths // frames)
     codes = np.random.default_rng(0).integers(0, CODEBOOK_SIZE, (int(counts.sum()), 1)).astype(np.int32)
     coded = StoredClips.of(codes, np.cumsum([0, *counts]))
     clips = CodedClips(spectrograms=spectrograms, codes=coded, patch_frames=frames)
     sizes = replace(settings.batches, batch_size=size)
-    batches = SoundBatches(clips, sizes, settings.augmentation, std=torch.ones(MELS), device=device)
-    model = CodePrediction(create_sound_gpt(settings.model, shape, seed=0))
+    batches = DenoisingBatches(clips, sizes, settings.augmentation, std=torch.ones(MELS), device=device)
+    model = CodePrediction(create_denoising(settings.model, shape, seed=0))
     return TrainingExample(model, batches, code_loss, settings.fit)
 
 
@@ -162,7 +162,7 @@ def _next_sample(name: ModelName, size: int, device: torch.device) -> TrainingEx
 # for so many clips, crops or patches in a batch, and the device of the training
 MakeTraining = Callable[[int, torch.device], TrainingExample]
 TRAININGS: dict[str, MakeTraining] = {
-    **{"autoencoder": _autoencoder, "gpt": _gpt, "simclr": _simclr, "supervised": _supervised, "gpt_sound": _sound_gpt},
+    **{"autoencoder": _autoencoder, "gpt": _gpt, "simclr": _simclr, "supervised": _supervised, "denoising": _denoising},
     **{"ast": _ast, "audio_transformer": _audio_transformer, "wav2vec2": _wav2vec2, "vocoder": _wavenet},
     "next_sample_wavenet": partial(_next_sample, "wavenet"),
     "next_sample_transformer": partial(_next_sample, "transformer"),

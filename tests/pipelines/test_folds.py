@@ -15,7 +15,7 @@ from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import folds
 from wordless.base.messages import InputError
 
-SOUND = ("gpt_sound=tiny", "gpt_sound.fit.steps=4", "gpt_sound.fit.validate_every=2")
+SOUND = ("denoising=tiny", "denoising.fit.steps=4", "denoising.fit.validate_every=2")
 FOLDS = (
     *("stages=[tokenizer,lm,probe,report]", "compare.folds=group", "quick=true"),
     "lm.views.warps=1",
@@ -27,10 +27,10 @@ FOLDS = (
         "compare.noise_snr=[100,-40]",
     ),
     "compare.noise=[white,babble]",
-    *(f"{network}.views.changed=0.5" for network in ("gpt_sound", "baselines.simclr", "baselines.supervised")),
+    *(f"{network}.views.changed=0.5" for network in ("denoising", "baselines.simclr", "baselines.supervised")),
     *("compare.test_time_augmentation=2", "compare.poolings=[thirds,thirds_max]"),
     *("probe.choose_by=group", "probe.classifier=ridge", "probe.power=0.5"),
-    "compare.methods=[log_mel,bag_of_codes,gpt,gpt_sound,simclr,supervised,random_gpt_sound,random_conv,mfcc]",
+    "compare.methods=[log_mel,bag_of_codes,gpt,denoising,simclr,supervised,random_denoising,random_conv,mfcc]",
     *SOUND,
 )
 METHODS = {*FOLDS[-len(SOUND) - 1].partition("[")[2].rstrip("]").split(","), "supervised_head"}
@@ -52,7 +52,7 @@ def test_every_method_is_compared_over_the_folds(compared: Path) -> None:
         assert set(found.means(of, "fold")) == set(found.folds)
         assert row.value == pytest.approx(sum(found.means(of, "fold").values()) / 2)
     assert {row.against for row in found.differences("gpt")} == METHODS - {"gpt"}
-    assert set(found.trainings) == {"lm", "gpt_sound", "simclr", "supervised"}
+    assert set(found.trainings) == {"lm", "denoising", "simclr", "supervised"}
     table, noise = (compared / "run/comparison.md").read_text().split("\n\n", 1)
     assert table.count("\n") == 1 + len(METHODS)
     assert all(f"\n| {of} |" in noise for of in METHODS)
@@ -157,7 +157,7 @@ def test_each_row_says_what_it_reads_from_where_with_how_many_weights_and_after_
         *("codes", "codes"),
         *("log-mel", "log-mel"),
     )
-    assert found.described["gpt_sound"]["weights"] == found.described["random_gpt_sound"]["weights"]
+    assert found.described["denoising"]["weights"] == found.described["random_denoising"]["weights"]
     assert (found.described["gpt"]["weights"] or 0) > 1000
     assert found.described["log_mel"]["weights"] is None
     seconds = {of: found.described[of]["training_seconds"] or 0.0 for of in METHODS}

@@ -5,7 +5,7 @@ views of an option are made here and by `tokenizer.augmentations`:
 
 - ``tokenizer.views``: one view of each training clip, which the autoencoder reads in the place of the clip.
 - ``lm.views``: copies of training clips, on whose codes the GPT is trained, too.
-- ``views`` of SimCLR, the supervised network and ``gpt_sound``: copies of training clips, whose log-mel these read.
+- ``views`` of SimCLR, the supervised network and ``denoising``: copies of training clips, whose log-mel these read.
 - ``compare.test_time_augmentation``: fixed versions of every clip, over which each method averages its features
   (test-time augmentation). A slightly different voice gets other codes; the average depends less on the voice.
 - ``compare.noise``: test clips with noise at ratios (``compare.noise_snr``), which only the probes classify.

@@ -69,7 +69,7 @@ def test_methods_side_by_side_are_probed_and_share_what_reads_no_codes(
 ) -> None:
     methods = "denoising,simclr,supervised,denoising+simclr,random_denoising+random_conv"
     words = ("stages=[probe]", f"compare.methods=[{methods}]", "compare.input=true", "probe.learning_curve=[]")
-    sound = ("gpt_sound=tiny", "gpt_sound.fit.steps=2", "gpt_sound.fit.validate_every=1", "tokenizer.patch.mels=20")
+    sound = ("denoising=tiny", "denoising.fit.steps=2", "denoising.fit.validate_every=1", "tokenizer.patch.mels=20")
     first, second = (
         make_one(finished_run.manifest, tmp_path, *words, *sound, f"tokenizer.codebook_size={size}") for size in (8, 4)
     )
@@ -82,7 +82,7 @@ def test_methods_side_by_side_are_probed_and_share_what_reads_no_codes(
     networks = {f"{name}{more}" for name in ("simclr", "supervised") for more in ("", "_features")}
     probes = {"probed_simclr", "probed_supervised", "random_conv_features", "log_mel_features"}
     assert reused >= {"spectrograms", *networks, *probes}
-    assert not reused & {"gpt_window", "probed_denoising+simclr"}
+    assert not reused & {"denoising", "probed_denoising+simclr"}
 
 
 def _samples(samples: FloatArray) -> FloatArray:

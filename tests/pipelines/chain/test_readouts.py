@@ -15,7 +15,7 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import make_one
 from tokenizer.tokenizer import Tokenizer
 
-SOUND = ("gpt_sound=tiny", "gpt_sound.fit.steps=2", "gpt_sound.fit.validate_every=1", "tokenizer.patch.mels=20")
+SOUND = ("denoising=tiny", "denoising.fit.steps=2", "denoising.fit.validate_every=1", "tokenizer.patch.mels=20")
 READING = (
     *("stages=[probe]", "compare.input=true", "compare.states=[residual,inner]", "compare.test_time_augmentation=2"),
     *("compare.noise=white", "compare.noise_snr=[10]", "probe.learning_curve=[]"),

@@ -133,10 +133,10 @@ def sound_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("sound")
     words = (
         "stages=[tokenizer,probe]",
-        "compare.methods=[log_mel,gpt_sound,denoising]",
+        "compare.methods=[log_mel,bag_of_codes,denoising]",
         "compare.test_time_augmentation=2",
     )
-    sound = ("gpt_sound=tiny", "gpt_sound.fit.steps=4", "gpt_sound.fit.validate_every=2")
+    sound = ("denoising=tiny", "denoising.fit.steps=4", "denoising.fit.validate_every=2")
     reading = ("compare.input=true", "compare.layers=[last,together]")
     assert run(place / "store", place / "run", *words, *sound, *reading) == 0
     return place

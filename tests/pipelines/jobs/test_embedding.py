@@ -146,12 +146,11 @@ def test_copies_silence_and_short_recordings_have_a_row_each(
 @pytest.mark.parametrize(
     ("method", "input", "layer"),
     [
-        ("gpt_sound", "log_mel", "layer_3"),
-        ("gpt_sound", "log_mel", "all_layers_with_input"),
+        ("denoising", "code", "layer_2"),
         ("denoising", "code", "all_layers_with_input"),
     ],
 )
-def test_the_gpt_of_a_run_that_reads_sound_embeds_as_its_probes_read(
+def test_the_denoising_network_of_a_run_embeds_as_its_probes_read(
     method: str, input: str, layer: str, embedded: Embedded, sound_run: Path
 ) -> None:
     (corpus,) = (path for path in (sound_run / "store" / SYNTHESISED).iterdir() if path.is_dir())

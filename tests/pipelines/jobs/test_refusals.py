@@ -43,7 +43,7 @@ OTHERS: list[Case] = [
     ("decode", {"synthesis": "wavnet"}, r"synthesis is wavnet\b.*\bwavenet\b"),
     ("generate", {"group": "carl"}, r"group\b.*'carl'"),
     ("embed", {"layer": "layer_9"}, "^layer"),
-    ("embed", {"method": "gpt_sound"}, "gpt_sound"),
+    ("embed", {"method": "denoising"}, "denoising"),
     ("embed", {"method": "bag_of_codes", "layer": "layer_1"}, "layer.*bag_of_codes.*method=gpt"),
 ]
 

@@ -15,7 +15,7 @@ from tests.pipelines.tiny_chain import config_of
         ("autoencoder", True),
         ("rate_2_autoencoder", True),
         ("vocoder", True),
-        ("gpt_window", True),
+        ("denoising", True),
         ("supervised", True),
         ("ast", False),  # its default is a number
         ("next_sample_wavenet", False),

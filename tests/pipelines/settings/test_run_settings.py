@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.backbones.sound_gpt_backbone import SoundGPTSettings
+from pipelines.backbones.denoising_backbone import DenoisingSettings
 from pipelines.commandline.command_words import prepare
 from pipelines.jobs.run_rules import run_settings
 from pipelines.settings.run_settings import ComparisonConfig, RunSettings, with_choices
@@ -42,7 +42,7 @@ def seeds(values: Mapping[str, object], place: str = "") -> Iterator[tuple[str, 
     ("seconds", "patch_seconds", "patches"), [(0.16, 0.02, 8), (0.16, 0.08, 2), (0.17, 0.02, 8), (0.001, 0.02, 1)]
 )
 def test_a_window_has_the_nearest_number_of_whole_patches(seconds: float, patch_seconds: float, patches: int) -> None:
-    assert SoundGPTSettings(window_seconds=seconds).window_patches(patch_seconds) == patches
+    assert DenoisingSettings(window_seconds=seconds).window_patches(patch_seconds) == patches
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_what_was_measured_on_the_sentences_holds_for_them_alone(
     assert (settings.vocoder.fit.steps, settings.vocoder.start is None) == (steps, unfit)
 
 
-FOLLOWING = ("lm", "tokenizer", "vocoder", "gpt_sound", "baselines.simclr", "baselines.supervised")
+FOLLOWING = ("lm", "tokenizer", "vocoder", "denoising", "baselines.simclr", "baselines.supervised")
 
 
 def recordings(hours: float, seconds: float) -> Clips:
@@ -148,12 +148,12 @@ def test_steps_follow_from_the_recordings_unless_they_are_given() -> None:
     assert steps_of(settings.with_recordings(recordings(2362.5 / 3600, 1.83))) == USUAL_STEPS
     large = steps_of(settings.with_recordings(recordings(4.8, 37.0)))
     assert (large["lm"], large["vocoder"]) == pytest.approx((7.2 * 300,) * 2, rel=0.001)
-    assert large["gpt_sound"] == pytest.approx(7.2 * 1500 * 1.81 / 3.0, rel=0.01)  # a step reads 3 s of each clip
+    assert large["denoising"] == pytest.approx(7.2 * 1500 * 1.81 / 3.0, rel=0.01)  # a step reads 3 s of each clip
     assert {
         name for name, steps in steps_of(settings.with_recordings(recordings(400, 60.0))).items() if steps == 20_000
     } == {*FOLLOWING} - {"tokenizer"}
     other = steps_of(settings.with_recordings(recordings(2 / 3, 1.81), [recordings(4 / 3, 1.81)]))
-    more = {"lm": 900, "gpt_sound": 4500, "baselines.simclr": 750}
+    more = {"lm": 900, "denoising": 4500, "baselines.simclr": 750}
     assert other == pytest.approx({**USUAL_STEPS, **more}, rel=0.01)
 
 
@@ -162,7 +162,7 @@ def test_short_clips_take_the_least_steps_until_there_is_more_sound_than_usual()
     settings = run_settings(config_of("run", "corpus.root=x"))
     few = settings.with_recordings(recordings(0.5, 0.5))
     assert steps_of(few) == USUAL_STEPS
-    assert {few.gpt_sound.fit.patience, few.baselines.simclr.fit.patience} == {None}
+    assert {few.denoising.fit.patience, few.baselines.simclr.fit.patience} == {None}
     many = steps_of(settings.with_recordings(recordings(4 / 3, 0.905)))
     assert many["lm"] == pytest.approx(600, rel=0.01)
     assert many["baselines.simclr"] == pytest.approx(2 * 250, rel=0.01)

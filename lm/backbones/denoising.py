@@ -14,7 +14,7 @@ sound by codes of patches of several lengths; here such codes are targets.
 
 This is denoising prediction of clustered units, as in HuBERT (Hsu et al., arXiv:2106.07447), WavLM (Chen et al.,
 arXiv:2110.13900) and BEST-RQ (Chiu et al., arXiv:2202.01855), by a causal network: no language model, since it cannot
-continue a sound. `denoising` reads codes, which a tokenizer makes of the copy. In `gpt_sound` causal convolutions over
+continue a sound. It reads codes, which a tokenizer makes of the copy. Without a tokenizer, causal convolutions over
 log-mel stand in the place of the embedding of codes, because codes lack what k-means discards. The targets stay
 codes, which are easier to predict than frames (NEST-RQ, Han et al., arXiv:2409.08680; Whisper-GPT, Verma,
 arXiv:2412.11449).
@@ -66,8 +66,8 @@ from wordless.base.saved_models import CONFIG
 
 
 @dataclass(frozen=True, kw_only=True)
-class SoundGPTConfig(CausalSizes):
-    """Sizes of the causal transformer that reads log-mel and predicts codes."""
+class DenoisingConfig(CausalSizes):
+    """Sizes of the causal transformer."""
 
     model_dim: int = 128
     layers: int = 4
@@ -90,7 +90,7 @@ COMPONENTS = 24
 _SAMPLE = 100_000  # windows that components and codes are fitted to
 _ITERATIONS = 25
 KERNEL = 3  # frames and bands that a convolution of the stem reads
-SOUND_TOKENIZER = "tokenizer"  # sub-folder of a model that reads codes
+TOKENIZER_FOLDER = "tokenizer"  # sub-folder of a model that reads codes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -145,7 +145,7 @@ def window_vectors(log_mel: FrameArray, *, frames: int, patch_frames: int) -> Fl
 
 
 @dataclass(frozen=True, kw_only=True)
-class SoundShape:
+class DenoisingShape:
     """What a model reads and predicts; follows from the tokenizer, and the longest sequence from the batches."""
 
     frames: int  # longest sequence
@@ -224,10 +224,10 @@ def _exactly(device: torch.device) -> Iterator[None]:
         yield
 
 
-class SoundGPT(BackboneNetwork):
+class DenoisingNetwork(BackboneNetwork):
     """Log-mel ``(batch, time, mels)`` -> a state for each patch, which predicts codes."""
 
-    def __init__(self, config: SoundGPTConfig, shape: SoundShape) -> None:
+    def __init__(self, config: DenoisingConfig, shape: DenoisingShape) -> None:
         super().__init__()
         self.config = config
         self.shape = shape
@@ -276,9 +276,9 @@ class SoundGPT(BackboneNetwork):
 
 
 class CodePrediction(nn.Module):
-    """A model with the task of its training: log-mel ``(batch, time, mels)`` -> `SoundGPT.logits`."""
+    """A model with the task of its training: log-mel ``(batch, time, mels)`` -> `DenoisingNetwork.logits`."""
 
-    def __init__(self, model: SoundGPT) -> None:
+    def __init__(self, model: DenoisingNetwork) -> None:
         super().__init__()
         self.model = model
 
@@ -286,13 +286,13 @@ class CodePrediction(nn.Module):
         return self.model.logits(spectrograms)
 
 
-def create_sound_gpt(
-    config: SoundGPTConfig, shape: SoundShape, *, seed: int, codes: CodeStem | None = None
-) -> SoundGPT:
+def create_denoising(
+    config: DenoisingConfig, shape: DenoisingShape, *, seed: int, codes: CodeStem | None = None
+) -> DenoisingNetwork:
     """Create a model whose weights follow from the seed; with ``codes`` it reads these instead of log-mel."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = SoundGPT(config, shape)
+        model = DenoisingNetwork(config, shape)
         if codes is not None:
             torch.manual_seed(seed)
             model.stem, model.hops = codes, model.hops[1:]
@@ -335,7 +335,7 @@ def covered_patches(start: int, speed: float, *, positions: int, patch_frames: i
     return np.asarray(np.floor(middle / patch_frames), np.int32)
 
 
-class SoundBatches:
+class DenoisingBatches:
     """Endless shuffled epochs of augmented copies on ``device``; as clips may be mixed, all of a batch are made."""
 
     def __init__(
@@ -387,31 +387,31 @@ def validation_batches(clips: CodedClips, *, batch_size: int, at_most: int) -> l
 
 
 @dataclass(frozen=True, kw_only=True)
-class SoundBackbone(LogMelBackbone):
+class DenoisingBackbone(LogMelBackbone):
     """A model in a folder, which has its sizes, and the log-mel that it reads."""
 
     folder: Path
     audio: SpectrogramConfig
 
-    name: ClassVar[str] = "gpt_sound"
-    title: ClassVar[str] = "GPT that reads sound"
+    name: ClassVar[str] = "denoising"
+    title: ClassVar[str] = "denoising unit prediction"
 
     @property
-    def sizes(self) -> tuple[SoundGPTConfig, SoundShape]:
+    def sizes(self) -> tuple[DenoisingConfig, DenoisingShape]:
         about = json.loads((self.folder / CONFIG).read_text())
-        config = build(SoundGPTConfig, about[self.name], name=f"{self.name} of {self.folder / CONFIG}")
-        return config, SoundShape(**about["shape"])
+        config = build(DenoisingConfig, about[self.name], name=f"{self.name} of {self.folder / CONFIG}")
+        return config, DenoisingShape(**about["shape"])
 
     @property
     def reading(self) -> BackboneReading:
         config, shape = self.sizes
         return self.reading_of(hop=shape.patch_frames, dim=config.model_dim)
 
-    def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> SoundGPT:
+    def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> DenoisingNetwork:
         """Load the model of the folder, whether it was trained or has random weights."""
-        tokenizer, codes = self.folder / SOUND_TOKENIZER, None
+        tokenizer, codes = self.folder / TOKENIZER_FOLDER, None
         if tokenizer.is_dir():
             codes = CodeStem(Tokenizer.from_pretrained(tokenizer), *frame_statistics(self.folder))
-        network = create_sound_gpt(*self.sizes, seed=seed, codes=codes)
+        network = create_denoising(*self.sizes, seed=seed, codes=codes)
         load_part(network, self.folder, "")
         return network

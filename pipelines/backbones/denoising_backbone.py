@@ -1,19 +1,17 @@
-"""Denoising unit prediction: causal networks that read augmented copies; options, and methods of the comparison."""
+"""Denoising unit prediction, by causal networks that read augmented copies: options, and methods of the comparison."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass
 
 from lm.backbones.clips import AugmentationConfig, ClipBatchConfig
-from lm.backbones.sound_gpt import SoundGPTConfig
+from lm.backbones.denoising import DenoisingConfig
 from pipelines.backbones.network_options import LogMelTraining
 from pipelines.methods.method import FEW, OVER_CODES, WINDOW, BackboneSettings, Line, Method, untrained
 from wordless.base.options import option
 from wordless.training import FitConfig
 
-MAKE: Final = "sound_states"
 # Augmentation that does not crop; the codes after a change of speed are those of the same sounds.
 IN_PLACE = AugmentationConfig(
     crop=1.0, speed=0.2, formant=0.2, gain_db=0.0, mix=0.0, noise=0.3, time_masks=2, time_mask=0.1, mel_masks=2
@@ -21,18 +19,17 @@ IN_PLACE = AugmentationConfig(
 
 
 @dataclass(frozen=True, kw_only=True)
-class SoundGPTSettings(LogMelTraining, BackboneSettings):
+class DenoisingSettings(LogMelTraining, BackboneSettings):
     methods = (
         Method(name="denoising", kind="denoising", title=f"denoising unit prediction {OVER_CODES}",
-               untrained="random_denoising",
-               features=MAKE, of_sound=True, line=Line(marker="X"), places=FEW, input="bag_of_codes",
-               reads_codes=True, training="gpt_sound", trained_by="gpt_window", loss="nats per code", target=WINDOW),
-        replace(untrained("denoising", f"denoising unit prediction {OVER_CODES}", marker="d", filled=True,
-                          reads="bag_of_codes", reads_codes=True, features=MAKE), trained_by="random_gpt_window"),
+               untrained="random_denoising", features="denoising", of_sound=True, line=Line(marker="X"), places=FEW,
+               input="bag_of_codes", reads_codes=True, training="denoising", loss="nats per code", target=WINDOW),
+        untrained("denoising", f"denoising unit prediction {OVER_CODES}", marker="d", filled=True,
+                  reads="bag_of_codes", reads_codes=True, features="denoising"),
     )  # fmt: skip
-    parts = ("gpt_window",)
+    parts = ("denoising",)
 
-    model: SoundGPTConfig = option(SoundGPTConfig(), "the network")
+    model: DenoisingConfig = option(DenoisingConfig(), "the network")
     window_seconds: float = option(
         0.16, "length of the sound around each patch whose code is predicted, rounded to whole patches", above=0
     )

@@ -1,4 +1,4 @@
-"""GPTs of augmented copies: which codes they are to predict, and that they read nothing from the future."""
+"""Denoising unit prediction: which codes are to be predicted, and that layers read nothing from the future."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -11,19 +11,19 @@ import torch
 from safetensors.torch import save_file
 
 from lm.backbones.clips import AugmentationConfig, ClipBatchConfig, StoredClips
-from lm.backbones.sound_gpt import (
+from lm.backbones.denoising import (
     BINS,
-    SOUND_TOKENIZER,
+    TOKENIZER_FOLDER,
     WINDOW_BANDS,
     CodedClips,
     CodePrediction,
     CodeStem,
-    SoundBackbone,
-    SoundBatches,
-    SoundGPTConfig,
-    SoundShape,
+    DenoisingBackbone,
+    DenoisingBatches,
+    DenoisingConfig,
+    DenoisingShape,
     covered_patches,
-    create_sound_gpt,
+    create_denoising,
     fit_window_codebook,
     validation_batches,
     window_vectors,
@@ -41,8 +41,8 @@ from wordless.base.saved_models import write_model
 
 MELS, SIZE, CODES = 6, 2, 40
 AUDIO = SpectrogramConfig(n_mels=MELS)
-MODEL = SoundGPTConfig(model_dim=16, layers=2, heads=2, ffn_dim=24, dropout=0.0, channels=(4, 8))
-SHAPE = SoundShape(frames=60, mels=MELS, patch_frames=SIZE, codebook_size=CODES)
+MODEL = DenoisingConfig(model_dim=16, layers=2, heads=2, ffn_dim=24, dropout=0.0, channels=(4, 8))
+SHAPE = DenoisingShape(frames=60, mels=MELS, patch_frames=SIZE, codebook_size=CODES)
 UNCHANGED = AugmentationConfig(
     crop=1.0, speed=0.0, formant=0.0, gain_db=0.0, mix=0.0, noise=0.0, time_masks=0, mel_masks=0
 )
@@ -74,7 +74,7 @@ def test_a_patch_of_a_copy_has_the_code_of_the_sound_at_its_middle(start: int, s
 
 
 def test_four_threads_with_one_network_get_the_states_of_one() -> None:
-    network = create_sound_gpt(MODEL, SHAPE, seed=0).eval()
+    network = create_denoising(MODEL, SHAPE, seed=0).eval()
     images = [torch.randn(1, frames, MELS, generator=torch.Generator().manual_seed(frames)) for frames in (8, 20, 33)]
 
     @torch.no_grad()
@@ -97,7 +97,7 @@ def test_targets_are_the_codes_of_the_patches_and_end_with_the_clip() -> None:
 
 def test_a_cut_copy_keeps_its_codes() -> None:
     """Copies are cut at any frame: the code of a patch is that of the unchanged clip at the patch's middle."""
-    batches = SoundBatches(
+    batches = DenoisingBatches(
         clips(), CONFIG, AugmentationConfig(**{**vars(UNCHANGED), "crop": 0.4}), std=torch.ones(MELS)
     )
     starts = set()
@@ -119,7 +119,7 @@ def test_a_copy_with_changed_sound_has_the_codes_of_the_clip() -> None:
     heard = replace(coded, spectrograms=plain.with_copies([copy], 0.5))
     loud = 0
     for step in range(20):
-        batches = (SoundBatches(each, CONFIG, UNCHANGED, std=torch.ones(MELS)) for each in (coded, heard))
+        batches = (DenoisingBatches(each, CONFIG, UNCHANGED, std=torch.ones(MELS)) for each in (coded, heard))
         same, other = (each.batch(step, 0, 1) for each in batches)
         assert torch.equal(same.targets, other.targets)
         changed = other.inputs[:, 0, 0] > 50
@@ -129,7 +129,7 @@ def test_a_copy_with_changed_sound_has_the_codes_of_the_clip() -> None:
 
 
 def test_parts_together_are_the_whole_batch_of_a_step() -> None:
-    batches = SoundBatches(clips(), CONFIG, AugmentationConfig(mix=0.5), std=torch.ones(MELS))
+    batches = DenoisingBatches(clips(), CONFIG, AugmentationConfig(mix=0.5), std=torch.ones(MELS))
     whole, again, parts = batches.batch(2, 0, 1), batches.batch(2, 0, 1), [batches.batch(2, part, 2) for part in (0, 1)]
     assert torch.equal(whole.inputs, again.inputs)
     assert torch.equal(whole.targets, again.targets)
@@ -141,7 +141,7 @@ def test_parts_together_are_the_whole_batch_of_a_step() -> None:
 
 
 def test_the_loss_is_the_mean_over_counted_codes_alone() -> None:
-    model = create_sound_gpt(MODEL, SHAPE, seed=0).eval()
+    model = create_denoising(MODEL, SHAPE, seed=0).eval()
     [batch] = validation_batches(clips(), batch_size=6, at_most=60)
     total, count = loss(CodePrediction(model), batch)
     logits = model.logits(batch.inputs).log_softmax(-1).detach()
@@ -154,7 +154,7 @@ def test_the_loss_is_the_mean_over_counted_codes_alone() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 8])
 def test_layers_read_the_past_alone_and_padding_changes_nothing(size: int) -> None:
-    model = create_sound_gpt(MODEL, replace(SHAPE, patch_frames=size), seed=0).eval()
+    model = create_denoising(MODEL, replace(SHAPE, patch_frames=size), seed=0).eval()
     ends, border = (5 * size, 3 * size + (size > 1)), 2 * size  # the second clip ends within a patch
     frames = torch.randn(2, ends[0], MELS, generator=torch.Generator().manual_seed(0))
     frames[1, ends[1] :] = 0.0
@@ -178,16 +178,20 @@ def test_layers_read_the_past_alone_and_padding_changes_nothing(size: int) -> No
 
 
 def test_a_saved_model_is_loaded_again_and_one_of_another_version_is_refused(tmp_path: Path) -> None:
-    model = create_sound_gpt(MODEL, SHAPE, seed=0).eval()
-    about = {"gpt_sound": asdict(MODEL), "shape": asdict(SHAPE)}
+    model = create_denoising(MODEL, SHAPE, seed=0).eval()
+    about = {"denoising": asdict(MODEL), "shape": asdict(SHAPE)}
     write_model(tmp_path, model, about)
-    backbone, frames, lengths = SoundBackbone(folder=tmp_path, audio=AUDIO), torch.randn(1, 8, MELS), torch.tensor([8])
+    backbone, frames, lengths = (
+        DenoisingBackbone(folder=tmp_path, audio=AUDIO),
+        torch.randn(1, 8, MELS),
+        torch.tensor([8]),
+    )
     loaded = backbone.create(seed=0).eval()
     assert loaded.config == MODEL
     torch.testing.assert_close(loaded(frames, lengths)[0], model(frames, lengths)[0], rtol=0, atol=0)
     assert loaded(frames, lengths)[0].shape == (1, backbone.reading.num_states(8), backbone.reading.dim)
     assert [*loaded.states(frames, lengths)] == [f"layer_{number}" for number in range(1, len(loaded.stack) + 1)]
-    write_model(tmp_path, model, {**about, "gpt_sound": {**asdict(MODEL), "kernel": 3}})
+    write_model(tmp_path, model, {**about, "denoising": {**asdict(MODEL), "kernel": 3}})
     with pytest.raises(InputError, match="kernel"):
         backbone.create(seed=0)
 
@@ -198,7 +202,7 @@ def coder(request: pytest.FixtureRequest) -> Tokenizer:
     return fitted(PatchConfig(frames=4, mels=8), 16, levelling=request.param)
 
 
-def test_a_gpt_over_codes_reads_those_of_the_tokenizer_from_log_mel_of_any_normalisation(coder: Tokenizer) -> None:
+def test_a_network_over_codes_reads_those_of_the_tokenizer_from_log_mel_of_any_normalisation(coder: Tokenizer) -> None:
     samples = sound(0.5)
     log_mel = LogMel(coder.front_end.absolute)(torch.from_numpy(samples)[None])
     mean, std = torch.full((24,), -3.0), torch.full((24,), 2.0)
@@ -218,17 +222,17 @@ def test_codes_of_a_speech_model_are_refused(tmp_path: Path) -> None:
 def test_a_network_over_codes_is_saved_with_its_tokenizer(coder: Tokenizer, tmp_path: Path) -> None:
     shape = replace(SHAPE, mels=24, patch_frames=4, codebook_size=16)
     stem = CodeStem(coder, coder.mean, coder.std)
-    model = create_sound_gpt(MODEL, shape, seed=0, codes=stem).eval()
-    beside = create_sound_gpt(MODEL, shape, seed=0)
+    model = create_denoising(MODEL, shape, seed=0, codes=stem).eval()
+    beside = create_denoising(MODEL, shape, seed=0)
     torch.testing.assert_close(model.decoder.state_dict(), beside.decoder.state_dict(), rtol=0, atol=0)
     assert not any(name.startswith("stem") for name in model.state_dict())
     frames, lengths = torch.randn(1, 20, 24, generator=torch.Generator().manual_seed(0)), torch.tensor([20])
     layers = model.states(frames, lengths)
     assert {name: counts.tolist() for name, (_, counts) in layers.items()} == {"layer_1": [5], "layer_2": [5]}
-    write_model(tmp_path, model, {"gpt_sound": asdict(MODEL), "shape": asdict(shape)})
-    coder.save_pretrained(tmp_path / SOUND_TOKENIZER)
+    write_model(tmp_path, model, {"denoising": asdict(MODEL), "shape": asdict(shape)})
+    coder.save_pretrained(tmp_path / TOKENIZER_FOLDER)
     save_file({"mean": coder.mean, "std": coder.std}, tmp_path / SAMPLE)
-    loaded = SoundBackbone(folder=tmp_path, audio=coder.front_end).create(seed=1).eval()
+    loaded = DenoisingBackbone(folder=tmp_path, audio=coder.front_end).create(seed=1).eval()
     torch.testing.assert_close(loaded.states(frames, lengths), layers, rtol=0, atol=0)
 
 
