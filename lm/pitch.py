@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lm.code_model import LanguageModel, Saved, gpt_card
 from lm.gpt import GPT, CodeSampling
+from lm.model import LanguageModel, Saved, gpt_card
 from tokenizer.codes import Codes, CodesFormat, PitchFormat, join_codes, require_codes, require_same_codebook
 from wordless.base.arrays import DoubleArray, IntArray
 from wordless.base.messages import require

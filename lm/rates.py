@@ -33,8 +33,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from lm.code_model import LanguageModel, card, gpt_rows
 from lm.gpt import GPT, CachedGPT, CodeSampling, Embedded, GPTConfig, continue_codes
+from lm.model import LanguageModel, card, gpt_rows
 from lm.tokens import Vocabulary, Window
 from tokenizer.codes import Codes, CodesFormat, join_codes, join_rates
 from tokenizer.rate_folders import load_rates, save_rates

@@ -159,6 +159,7 @@ LATE = {
 # file -> why it imports our files, or names them by strings, where they are used
 LATE_FILES = {
     "wordless/__init__.py": "public names; `import wordless` is fast",
+    **dict.fromkeys(("lm/model.py", "tokenizer/tokenizer.py"), "a class opens its subclasses, whose files import it"),
     "pipelines/cli.py": "a training begins its process anew, before anything is imported",
     "pipelines/plugins/plugin.py": "types of what a plugin's functions get, whose files read the table of plugins",
     **{

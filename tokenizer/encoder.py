@@ -10,8 +10,7 @@ from torch import Tensor
 
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.parquet import CodedClip
-from tokenizer.patch_tokenizer import PATCHES_AT_ONCE
-from tokenizer.tokenizer import Tokenizer, load_tokenizer
+from tokenizer.tokenizer import PATCHES_AT_ONCE, Tokenizer, load_tokenizer
 from wordless.audio.spectrogram import view_log_mel
 from wordless.audio.views import AS_RECORDED, View
 from wordless.audio.waveform import Waveform, skip_samples

@@ -5,8 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from tokenizer.patch_tokenizer import MOST_GAIN
-from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer import MOST_GAIN, Tokenizer
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.spectrogram import mel_power
 from wordless.base.threads import one_thread

@@ -7,8 +7,8 @@ from pathlib import Path
 from torch import nn
 
 from tokenizer.codes import Codes, CodesFormat, join_rates
-from tokenizer.patch_tokenizer import Tokenizer, tokenizer_card
 from tokenizer.rate_folders import load_rates, save_rates
+from tokenizer.tokenizer import Tokenizer, tokenizer_card
 from wordless.base.arrays import FloatArray
 from wordless.base.messages import InputError
 from wordless.base.saved_models import TOKENIZER

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from tokenizer.autoencoder import Autoencoder, StateDecoder
 from tokenizer.code_decoder import CodeDecoderNetwork
 from tokenizer.codes import Codes
-from tokenizer.patch_tokenizer import Tokenizer
+from tokenizer.tokenizer import Tokenizer
 from tokenizer.tokenizer_config import SpeechLayerConfig, TokenizerConfig
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.reading import read_blocks

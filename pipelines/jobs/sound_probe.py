@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lm.code_model import layer_features
-from lm.model import LanguageModel
+from lm.model import LanguageModel, layer_features
 from lm.probing.probe import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import ALL_POOLINGS, average, bags_of_codes
 from pipelines.backbones.features_of_backbones import denoising_vectors

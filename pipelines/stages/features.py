@@ -17,9 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lm.code_model import LOOK_AHEAD, layer_features
 from lm.gpt import GPTConfig
-from lm.model import LanguageModel
+from lm.model import LOOK_AHEAD, LanguageModel, layer_features
 from lm.probing.vectors import (
     POOLINGS,
     RESIDUAL,
@@ -285,7 +284,7 @@ def gpt_features(
     states: Sequence[States] = RESIDUAL,
     of: str = GPT_METHOD,
 ) -> None:
-    """Compute the pooled states of a language model: see `lm.code_model.layer_features`. ``of`` is the method."""
+    """Compute the pooled states of a language model: see `lm.model.layer_features`. ``of`` is the method."""
     if isinstance(lm, CachedArtifact):
         model = LanguageModel.from_pretrained(lm.folder, device=str(run.gang.device))
     else:

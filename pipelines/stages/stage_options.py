@@ -8,8 +8,8 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Literal
 
-from lm.code_model import LOOK_AHEAD
 from lm.gpt import GPTConfig
+from lm.model import LOOK_AHEAD
 from lm.tokens import BatchConfig
 from tokenizer.augmentations import SoundChanges, ViewsConfig
 from tokenizer.code_decoder import DecoderConfig, dilations_within

@@ -10,10 +10,9 @@ from torch.fx.experimental import _config as fx_config
 
 from lm.backbones.backbone import Pieces
 from lm.backbones.convolutional import ConvEncoderConfig, create_encoder
-from lm.code_model import layer_features
 from lm.gpt import CachedGPT, CodeSampling, GPTConfig, continue_codes, create_gpt
 from lm.layer_reader import states_of
-from lm.model import LanguageModel
+from lm.model import LanguageModel, layer_features
 from lm.probing.vectors import POOLINGS, pool_states
 from lm.tokens import Vocabulary
 from tests.benchmarks.default_tokenizer import CODEBOOK_SIZE, random_tokenizer

@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lm.code_model import layer_features
 from lm.gpt import CachedGPT, CodeSampling, create_gpt, draw_codes, probabilities
-from lm.model import LanguageModel
+from lm.model import LanguageModel, layer_features
 from lm.probing.vectors import ALL_POOLINGS, POOLINGS, Pooling, VectorConfig, pool
 from lm.tokens import Vocabulary
 from tests.lm.tiny import TINY, codes_format, random_codes

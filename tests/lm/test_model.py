@@ -11,10 +11,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm.code_model import layer_features
 from lm.gpt import CodeSampling, GPTConfig
 from lm.language_tests import score
-from lm.model import LanguageModel
+from lm.model import LanguageModel, layer_features
 from lm.pitch import PitchHead, WithStreams, fit_pitch, pitch_errors
 from lm.rates import RatesModel
 from lm.tokens import UNCOUNTED, BatchConfig, CodeSequences, TrainingBatches, window_start, windows

@@ -14,10 +14,9 @@ from tokenizer.autoencoder_training import PatchBatches, normalised_patches, rec
 from tokenizer.codes import PitchFormat
 from tokenizer.frame_sample import draw_sample
 from tokenizer.kmeans import by_loudness, fit_codebook
-from tokenizer.patch_tokenizer import PATCHES_PER_BLOCK
 from tokenizer.rates_tokenizer import RatesTokenizer
 from tokenizer.speech_layer import ChosenLayer, SpeechTokenizer
-from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 from tokenizer.tokenizer_config import PatchConfig, TokenizerConfig
 from wordless.audio.audio_options import Levelling, SpectrogramConfig
 from wordless.audio.spectrogram import LogMel

@@ -23,9 +23,8 @@ from tokenizer.augmentations import InputAugmentationConfig, SoundChanges, Views
 from tokenizer.codes import Codes, CodesFormat, join_rates
 from tokenizer.encoder import Encoder, encode, pictures
 from tokenizer.health import measure_fidelity
-from tokenizer.patch_tokenizer import PATCHES_PER_BLOCK
 from tokenizer.rates_tokenizer import RatesTokenizer
-from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 from tokenizer.tokenizer_config import fingerprint, front_end_fingerprint
 from wordless.audio.audio_options import MeanRemoval
 from wordless.audio.reading import read

@@ -15,8 +15,7 @@ from pipelines.stages.features import bottleneck_vectors, frame_features, log_me
 from pipelines.store.store import CachedArtifact
 from tests.pipelines.tiny import AUDIO, reading_of, silent_session, sweep, tiny_tokenizer, write_clip
 from tokenizer.encoder import Encoder
-from tokenizer.patch_tokenizer import PATCHES_AT_ONCE
-from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer import PATCHES_AT_ONCE, Tokenizer
 from wordless.audio.audio_options import MeanRemoval
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clips

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm.code_model import gpt_card
 from lm.gpt import create_gpt
+from lm.model import gpt_card
 from lm.tokens import Vocabulary
 from tests.lm.tiny import TINY, codes_format
 from vocoder.vocoder_options import WaveNetConfig
