@@ -14,8 +14,8 @@ from lm.finetuning import HeadConfig
 from pipelines.backbones.network_options import (
     LABELLED,
     RANDOM,
-    BackboneOptions,
     ClipTraining,
+    FinetuneSettings,
     NetworkSettings,
     RunPart,
 )
@@ -37,7 +37,7 @@ from wordless.training import FitConfig, LargeFitConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class AstOptions(BackboneOptions):
+class AstFinetuneSettings(FinetuneSettings):
     """The Audio Spectrogram Transformer, which reads filter banks at 16 kHz and needs no run."""
 
     name = "ast"

@@ -21,7 +21,7 @@ from pipelines.backbones.network_options import (
     SIZES,
     HeadTraining,
     NetworkSettings,
-    WaveformBackboneOptions,
+    WaveformFinetuneSettings,
     WaveformTraining,
 )
 from pipelines.backbones.networks import VALIDATION_SECONDS, LabelTraining, Network, layer_reader, whatever_the_inputs
@@ -48,7 +48,7 @@ _LINES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class AudioTransformerOptions(WaveformBackboneOptions):
+class AudioTransformerFinetuneSettings(WaveformFinetuneSettings):
     """The Audio Transformer, which reads patches of samples."""
 
     name = _NAME

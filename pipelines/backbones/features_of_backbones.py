@@ -1,7 +1,7 @@
 """What networks do in a run: what they read of the clips, their training, and their layers as features.
 
-Networks of `network_options.NetworkSettings` are untrained, or learn labels. SimCLR, wav2vec 2.0, and GPTs of augmented
-copies of clips learn from sound without labels.
+Networks of `network_options.NetworkSettings` are untrained, or learn labels. SimCLR, wav2vec 2.0 and denoising unit
+prediction learn from sound without labels.
 """
 
 from collections.abc import Sequence

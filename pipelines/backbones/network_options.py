@@ -86,7 +86,7 @@ BATCHES = "the batch of one training step; heads that read whole clips leave out
 
 
 @dataclass(frozen=True, kw_only=True)
-class BackboneOptions(Options, ABC):
+class FinetuneSettings(Options, ABC):
     """Options that all backbones of ``wordless finetune`` have."""
 
     name: ClassVar[str]  # of the backbone
@@ -129,7 +129,7 @@ class BackboneOptions(Options, ABC):
 
     @property
     def own(self) -> dict[str, Any]:
-        common = {field.name for field in fields(BackboneOptions)}
+        common = {field.name for field in fields(FinetuneSettings)}
         return {name: value for name, value in asdict(self).items() if name not in common}
 
     @property
@@ -146,7 +146,7 @@ SIZES = "the network with backbone.weights=none; others have their own sizes"
 
 
 @dataclass(frozen=True, kw_only=True)
-class WaveformBackboneOptions(BackboneOptions):
+class WaveformFinetuneSettings(FinetuneSettings):
     """Options of backbones that read samples."""
 
     sample_rate: int = option(16_000, "rate of the samples in Hz with backbone.weights=none", least=1)

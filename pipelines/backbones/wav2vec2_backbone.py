@@ -24,7 +24,7 @@ from pipelines.backbones.network_options import (
     RANDOM,
     RUN,
     SIZES,
-    WaveformBackboneOptions,
+    WaveformFinetuneSettings,
     WaveformTraining,
 )
 from pipelines.backbones.networks import VALIDATION_SECONDS, LabelTraining, Network, layer_reader, whatever_the_inputs
@@ -60,7 +60,7 @@ class FinetuningSettings(WaveformTraining):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wav2vec2Options(WaveformBackboneOptions):
+class Wav2vec2FinetuneSettings(WaveformFinetuneSettings):
     """wav2vec 2.0, HuBERT, WavLM or data2vec-audio, which read samples."""
 
     name = "wav2vec2"

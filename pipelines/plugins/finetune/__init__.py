@@ -11,10 +11,10 @@ from lm.backbones.code_gpt import GptBackbone, replace_codes
 from lm.finetuning import HEAD_OPTIONS, ClassificationOptions, HeadOptions
 from lm.model import LanguageModel
 from lm.probing.probe_options import FigureConfig, ProbeConfig
-from pipelines.backbones.ast_backbone import AstOptions
-from pipelines.backbones.audio_transformer_backbone import AudioTransformerOptions
-from pipelines.backbones.network_options import RUN, BackboneOptions, RunPart
-from pipelines.backbones.wav2vec2_backbone import Wav2vec2Options
+from pipelines.backbones.ast_backbone import AstFinetuneSettings
+from pipelines.backbones.audio_transformer_backbone import AudioTransformerFinetuneSettings
+from pipelines.backbones.network_options import RUN, FinetuneSettings, RunPart
+from pipelines.backbones.wav2vec2_backbone import Wav2vec2FinetuneSettings
 from pipelines.commandline.composed_config import completed
 from pipelines.settings.run_settings import OFTEN, TrainingCommand, corpus_command, require_recordings
 from pipelines.store.outputs import require_kind
@@ -34,7 +34,7 @@ LINEAR = ProbeConfig(choose_by="validation", learning_curve=())
 
 
 @dataclass(frozen=True, kw_only=True)
-class GptOptions(BackboneOptions):
+class GptFinetuneSettings(FinetuneSettings):
     """The GPT of the run, which reads codes."""
 
     name = "gpt"
@@ -69,8 +69,9 @@ class GptOptions(BackboneOptions):
         )
 
 
-BACKBONE_OPTIONS: dict[str, type[BackboneOptions]] = {
-    each.name: each for each in (GptOptions, AstOptions, AudioTransformerOptions, Wav2vec2Options)
+FINETUNED_BACKBONES: dict[str, type[FinetuneSettings]] = {
+    each.name: each
+    for each in (GptFinetuneSettings, AstFinetuneSettings, AudioTransformerFinetuneSettings, Wav2vec2FinetuneSettings)
 }
 
 
@@ -119,11 +120,11 @@ class FinetuneConfig(TrainingCommand, RateOptions):
     )
     probe: ProbeConfig = option(LINEAR, "the linear probe; validation clips choose it, nothing else is possible")
     figures: FigureConfig = option(FigureConfig(), "the figures on test clips")
-    backbone: BackboneOptions = option(
-        GptOptions(),
+    backbone: FinetuneSettings = option(
+        GptFinetuneSettings(),
         "the network that gives states over time, pre-trained or not, and its training",
-        group=GptOptions.name,
-        variants=BACKBONE_OPTIONS,
+        group=GptFinetuneSettings.name,
+        variants=FINETUNED_BACKBONES,
     )
     head: HeadOptions = option(
         ClassificationOptions(),

@@ -25,11 +25,11 @@ from lm.finetuned import FineTunedModel, FineTunedNetwork, create_network, creat
 from lm.finetuning import ClassificationOptions
 from lm.model import LanguageModel
 from lm.probing.vectors import Frames
-from pipelines.backbones.ast_backbone import AstOptions
-from pipelines.backbones.audio_transformer_backbone import AudioTransformerOptions
-from pipelines.backbones.network_options import RANDOM, BackboneOptions
-from pipelines.backbones.wav2vec2_backbone import Wav2vec2Options
-from pipelines.plugins.finetune import BACKBONE_OPTIONS, GptOptions
+from pipelines.backbones.ast_backbone import AstFinetuneSettings
+from pipelines.backbones.audio_transformer_backbone import AudioTransformerFinetuneSettings
+from pipelines.backbones.network_options import RANDOM, FinetuneSettings
+from pipelines.backbones.wav2vec2_backbone import Wav2vec2FinetuneSettings
+from pipelines.plugins.finetune import FINETUNED_BACKBONES, GptFinetuneSettings
 from tests.lm.backbones.sounds import AUDIO_TRANSFORMER
 from tests.lm.tiny import TINY, codes_format, random_codes
 from tests.pipelines.tiny import AUDIO, save_run, sweep
@@ -64,7 +64,7 @@ EVERY = pytest.mark.parametrize("backbone", BACKBONES.values(), ids=BACKBONES.ke
 
 def test_every_backbone_is_here_and_what_is_fine_tuned_is_read_again() -> None:
     assert {type(backbone) for backbone in BACKBONES.values()} >= {*CLASSES.values()}
-    assert CLASSES.keys() >= BACKBONE_OPTIONS.keys()
+    assert CLASSES.keys() >= FINETUNED_BACKBONES.keys()
 
 
 def inputs_of(backbone: Backbone, *lengths: int) -> tuple[Tensor, Tensor]:
@@ -175,26 +175,26 @@ def saved(backbone: Backbone, folder: Path) -> FineTunedModel:
     return model
 
 
-def weights_in(folder: Path, name: str) -> tuple[BackboneOptions, dict[str, Path], dict[str, Tensor]]:
+def weights_in(folder: Path, name: str) -> tuple[FinetuneSettings, dict[str, Path], dict[str, Tensor]]:
     """Options with the weights of a folder, the parts of a run, and the weights."""
     match name:
         case "gpt":
             run = save_run(folder / "run", seed=3)
             own = LanguageModel.from_pretrained(run / "lm").gpt.state_dict()
             parts = {part: run / part for part in ("tokenizer", "lm")}
-            return GptOptions(), parts, {f"gpt.{key}": own[key] for key in own}
+            return GptFinetuneSettings(), parts, {f"gpt.{key}": own[key] for key in own}
         case "ast":
             network = AstBackbone(ast=AstConfig(patches=4)).create(seed=0)
             network.transformer.save_pretrained(folder)
-            return AstOptions(model=AstConfig(patches=4), weights=str(folder)), {}, network.state_dict()
+            return AstFinetuneSettings(model=AstConfig(patches=4), weights=str(folder)), {}, network.state_dict()
         case "wav2vec2":
             save_checkpoint(folder, "hubert")
             own = HubertModel.from_pretrained(folder).state_dict()
             del own["masked_spec_embed"]
-            return Wav2vec2Options(), {"wav2vec2": folder}, {f"transformer.{key}": own[key] for key in own}
+            return Wav2vec2FinetuneSettings(), {"wav2vec2": folder}, {f"transformer.{key}": own[key] for key in own}
         case _:
             model = saved(BACKBONES["audio_transformer_pooling"], folder)
-            options = AudioTransformerOptions(weights="run" if name == "run" else str(folder))
+            options = AudioTransformerFinetuneSettings(weights="run" if name == "run" else str(folder))
             return options, {"audio_transformer": folder}, model.network.backbone.state_dict()
 
 
@@ -209,7 +209,7 @@ def test_a_backbone_is_opened_with_its_weights_and_without(name: str, tmp_path: 
     assert not all(torch.equal(value, random[key]) for key, value in loaded.items())
     assert source.fingerprint
     assert not source.untrained.fingerprint
-    if isinstance(options, AudioTransformerOptions):
+    if isinstance(options, AudioTransformerFinetuneSettings):
         assert source.backbone == BACKBONES["audio_transformer_pooling"]
 
 
@@ -282,8 +282,8 @@ def _mean_of_steps(steps: int, states: torch.Tensor) -> torch.Tensor:
 def test_the_front_end_is_the_tokenizer(tmp_path: Path) -> None:
     run = save_run(tmp_path / "run", seed=3)
     parts = {part: run / part for part in ("tokenizer", "lm")}
-    source = GptOptions(dropout=0.5).open(parts)
-    assert not GptOptions(weights=RANDOM).open(parts).fingerprint
+    source = GptFinetuneSettings(dropout=0.5).open(parts)
+    assert not GptFinetuneSettings(weights=RANDOM).open(parts).fingerprint
     samples = sweep(0.33, AUDIO.sample_rate)
     inputs = source.backbone.front_end(source.folder, device="cpu")([samples])
     codes = Tokenizer.from_pretrained(run / "tokenizer").encode(samples, AUDIO.sample_rate)
@@ -292,7 +292,7 @@ def test_the_front_end_is_the_tokenizer(tmp_path: Path) -> None:
     assert (source.backbone.reading.input_type, source.backbone.reading.least_samples) == (inputs.dtype, 80)
     assert source.backbone.create(seed=0).gpt.config.dropout == 0.5  # type: ignore[attr-defined]  # a GptNetwork
     with pytest.raises(InputError, match=r"weights.*folder\b.*\brun\b"):
-        GptOptions(weights="folder")  # type: ignore[arg-type]
+        GptFinetuneSettings(weights="folder")  # type: ignore[arg-type]
 
 
 def test_a_share_of_the_codes_is_replaced() -> None:

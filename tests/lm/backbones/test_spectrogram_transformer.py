@@ -29,7 +29,7 @@ from lm.backbones.spectrogram_transformer import (
 from lm.finetuned import FineTunedModel, create_network, read_states
 from lm.finetuning import ClassificationOptions
 from lm.heads import ClassificationTask
-from pipelines.backbones.ast_backbone import AstOptions
+from pipelines.backbones.ast_backbone import AstFinetuneSettings
 from wordless.base.messages import InputError
 
 TINY_SIZES = {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768}
@@ -182,8 +182,8 @@ def test_filter_banks_in_pieces_are_those_of_the_padded_whole(num_samples: int) 
 
 def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"backbone\.weights=.*config\.json\b"):
-        AstOptions(weights=str(tmp_path)).open({})
+        AstFinetuneSettings(weights=str(tmp_path)).open({})
     with pytest.raises(InputError, match=r"augmentation\.crop\b.*\b0\.5\b"):
-        AstOptions(augmentation=AugmentationConfig(crop=0.5))
+        AstFinetuneSettings(augmentation=AugmentationConfig(crop=0.5))
     with pytest.raises(InputError, match=r"model\.weights\b.*\bhere\b.*backbone\.weights\b"):
-        AstOptions(model=AstConfig(weights="here"))
+        AstFinetuneSettings(model=AstConfig(weights="here"))

@@ -29,7 +29,7 @@ from lm.backbones.wav2vec2 import (
 from lm.finetuned import FineTunedModel, create_network, freeze
 from lm.finetuning import ClassificationOptions
 from lm.heads import ClassificationTask
-from pipelines.backbones.wav2vec2_backbone import Wav2vec2Options
+from pipelines.backbones.wav2vec2_backbone import Wav2vec2FinetuneSettings
 from tests.lm.backbones.sounds import BATCHES, RATE, SMALL, TARGETS, tones
 from tests.wordless.audio.speech_models.checkpoints import KINDS, save_checkpoint
 from wordless.audio.speech_models import SpeechModel, normalise
@@ -225,7 +225,7 @@ def test_the_head_begins_as_that_of_transformers(kind: str, tmp_path: Path) -> N
 
 def test_frames_are_masked_in_training_alone(tmp_path: Path) -> None:
     save_checkpoint(tmp_path)
-    options = Wav2vec2Options(masking=MaskConfig(share=0.5, length=2), weights=str(tmp_path))
+    options = Wav2vec2FinetuneSettings(masking=MaskConfig(share=0.5, length=2), weights=str(tmp_path))
     network = options.open({}).create(seed=0)
     for module in network.modules():
         if isinstance(module, torch.nn.Dropout):
@@ -246,7 +246,7 @@ def test_frames_are_masked_in_training_alone(tmp_path: Path) -> None:
         (lambda: replace(SMALL, code_dim=7), r"code_dim\b.*\b7\b.*\b2\b"),
         (lambda: replace(TARGETS, masking=MaskConfig(share=0.0)), "mask"),
         (lambda: replace(TARGETS, masking=MaskConfig(length=1)), r"masking\.length\b.*\b1\b.*\b2\b"),
-        (lambda: Wav2vec2Options(augmentation=WaveformAugmentationConfig(crop=0.9)), r"crop\b.*\b0\.9\b"),
+        (lambda: Wav2vec2FinetuneSettings(augmentation=WaveformAugmentationConfig(crop=0.9)), r"crop\b.*\b0\.9\b"),
     ],
 )
 def test_options_that_cannot_be_are_refused(make: Callable[[], object], told: str) -> None:

@@ -16,7 +16,7 @@ from lm.finetuning import ClassificationOptions
 from lm.model import LanguageModel
 from lm.probing.probe import FittedProbe, ProbeDescription, ProbeNetwork, VectorRecipe
 from lm.samples.sample_model import SampleLanguageModel, create_sample_model
-from pipelines.plugins.finetune import GptOptions
+from pipelines.plugins.finetune import GptFinetuneSettings
 from tests.calling import ROOT, python
 from tests.lm.samples.tiny import TRANSFORMER
 from tests.pipelines.tiny import GPT, save_rates_run, save_run, sweep
@@ -40,7 +40,7 @@ LOADERS: dict[str, Callable[[Path], Any]] = {
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = save_run(tmp_path_factory.mktemp("kinds") / "run", seed=0)
     SampleLanguageModel(create_sample_model(TRANSFORMER, seed=0)).save_pretrained(folder / "next_sample_transformer")
-    source = GptOptions().open({part: folder / part for part in ("tokenizer", "lm")})
+    source = GptFinetuneSettings().open({part: folder / part for part in ("tokenizer", "lm")})
     task = create_task(ClassificationOptions(), ["one", "two"], [])
     network = create_network(source.backbone, source.create(seed=0), task, seed=0)
     tuned = FineTunedModel(network, source.backbone, task)
