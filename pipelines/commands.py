@@ -17,7 +17,7 @@ from pipelines.plugins.finetune import FinetuneConfig, finetune
 from pipelines.plugins.finetune.finetune_backbone import finetune_backbone
 from pipelines.probe_run import ProbeRunConfig, probe
 from pipelines.recordings import EmbedConfig, EncodeConfig, PredictConfig, ScoreConfig, embed, encode, predict, score
-from pipelines.runs import ListingConfig, RunsConfig, runs, store
+from pipelines.runs import RunsConfig, runs
 from pipelines.settings.run_settings import RunSettings
 from pipelines.speech import DecodeConfig, GenerateConfig, decode, generate
 
@@ -107,16 +107,9 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "runs": Command(
         name="runs",
-        purpose="the runs so far with their options and figures; --delete NAME, --prune DAYS",
+        purpose="the runs so far with their options and figures",
         options=RunsConfig,
         check=runs,
-        meant=("list", "ls", "prune", "delete"),
-        switches={"--delete": "delete", "--prune": "prune", "--yes": "ask=false"},
-    ),
-    "store": Command(
-        name="store",
-        purpose="what a store holds, and whether it is as it was written",
-        options=ListingConfig,
-        check=store,
+        meant=("list", "ls"),
     ),
 }

@@ -1,6 +1,5 @@
 """Processes and threads that tests start and wait for."""
 
-import io
 import os
 import subprocess
 import sys
@@ -77,9 +76,8 @@ class Command:
     def __init__(self, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self.name, self.monkeypatch, self.capsys = name, monkeypatch, capsys
 
-    def __call__(self, *words: str, answer: str = "") -> tuple[object, str, str]:
+    def __call__(self, *words: str) -> tuple[object, str, str]:
         self.monkeypatch.setattr(sys, "argv", ["wordless", self.name, *words])
-        self.monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
         code: object = 0
         try:
             cli.main()

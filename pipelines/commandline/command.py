@@ -68,8 +68,6 @@ class Command:
     job: Callable[..., object] | None = None
     completes: bool = False  # whether `check` gets the composed config, some of whose values follow from others
     meant: tuple[str, ...] = ()  # words that people try for the command
-    # switch -> option; if the option has no "=", the next word is its value
-    switches: Mapping[str, str] = field(default_factory=dict)
     folders: Mapping[str, object] = field(default_factory=lambda: NO_FOLDER)  # of Hydra: the folder of a run, callbacks
 
 
@@ -114,7 +112,6 @@ def start(own: Command) -> None:
     """Run a command with the words of ``sys.argv``."""
     # Pages are drawn to files. A notebook hands on the backend of its own display, which this installation may lack.
     os.environ["MPLBACKEND"] = "agg"
-    sys.argv[1:] = without_switches(sys.argv[1:], own.switches)
     command(own, partial(perform, own))
 
 
@@ -122,21 +119,6 @@ def compose(own: Command, overrides: Sequence[str] = (), *, return_hydra_config:
     """Compose the config of a command; Hydra must be initialised with the package ``conf``."""
     register(own.name, own.options, own.folders)
     return hydra.compose(own.name, overrides=list(overrides), return_hydra_config=return_hydra_config)
-
-
-def without_switches(words: Sequence[str], switches: Mapping[str, str]) -> list[str]:
-    """Replace the switches of a command by the options that they mean."""
-    found, rest = list[str](), [*words]
-    while rest:
-        word = rest.pop(0)
-        switch, equals, value = word.partition("=")
-        if (option := switches.get(switch)) is None:
-            found.append(word)
-        elif "=" in option:
-            found.append(option)
-        else:
-            found.append(f"{option}={value if equals or not rest else rest.pop(0)}")
-    return found
 
 
 def perform(own: Command, config: dict[str, object]) -> None:

@@ -90,10 +90,9 @@ def require_same_run(folder: Path, words: Iterable[str], mode: Mode) -> None:
         for part, model in (("lm", "language model"), ("vocoder", "vocoder")):
             if mode == "run" and f"{part}.fit.steps" in differing:
                 more = f", train its {model} further under another name ({part}.start={folder})"
-        delete = f"wordless runs --delete {name}" if mode == "run" else f"rm -r {folder}"
         raise InputError(
             f"name={name}: {folder} holds a {mode} of another command; this one is {', '.join(told)}: repeat the first "
-            f"command to resume it{more}, choose another name, or delete it: {delete}"
+            f"command to resume it{more}, choose another name, or delete it: rm -r {folder}"
         )
 
 

@@ -96,7 +96,7 @@ def find_corpus(
     Store(settings.store.root).require_format()  # before recordings are inspected for hours
 
     def folder() -> Path:
-        Store(settings.store.root).use()  # before recordings are written there
+        Store(settings.store.root).mark()  # before recordings are written there
         return settings.store.root / MADE[config.source]
 
     with within("corpus", root=option):

@@ -45,7 +45,6 @@ from pipelines.jobs.sweep_runs import going_on
 from pipelines.methods.methods_table import BACKBONES
 from pipelines.pages.phrasing import LATEX, methods_latex, methods_table, sentences, summary
 from pipelines.pages.report import report_pictures, write_report
-from pipelines.pages.runs_table import RUNS
 from pipelines.plugins.table import plugins
 from pipelines.results.probes import PREDICTIONS, probes_of_run, write_predictions
 from pipelines.results.results import gross_pitch_error_clips, write_results
@@ -70,7 +69,7 @@ from pipelines.settings.run_settings import (
 from pipelines.stages.codebooks import wants_pitch
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.stages.listening import LISTENING, wav_name
-from pipelines.store.run_parts import REPORT, RESULTS
+from pipelines.store.run_parts import REPORT, RESULTS, RUNS
 from pipelines.store.stage import Session
 from pipelines.store.store import CURVE, ENTRY, CachedArtifact, Store
 from pipelines.store.stored_features import GPT_METHOD, PROBE_RECORD

@@ -13,6 +13,7 @@ from wordless.base.files import find_object
 from wordless.base.messages import InputError
 from wordless.base.saved_models import CONFIG, fetch, holds_rates, hub_address, is_on_hub
 
+RUNS = "runs"  # folder in which commands put the folders of runs
 REPORT = "report.html"
 RESULTS = (
     "results.json"  # is written after models and sounds, and before the pages that show it: a run with it is finished

@@ -9,7 +9,6 @@ between two runs, has costs and the stamps of the files, which are hashed again 
 import hashlib
 import json
 import math
-import os
 import resource
 import shutil
 import sys
@@ -21,7 +20,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from wordless.base.files import (
     MARK,
@@ -33,7 +32,6 @@ from wordless.base.files import (
     locked,
     move_folder,
     remove,
-    take_lock,
     write_aside,
 )
 from wordless.base.messages import InputError
@@ -138,35 +136,27 @@ class Store:
     """Artifacts below one root folder, which any number of processes may share."""
 
     root: Path
-    _used: list[BinaryIO] = field(default_factory=list, init=False, repr=False, compare=False)  # the locked mark
 
-    def __reduce__(self) -> tuple[type["Store"], tuple[Path]]:
-        return Store, (self.root,)
-
-    def use(self) -> None:
-        """Mark the store, and lock the mark, shared, as long as this object lives: nothing is pruned meanwhile."""
-        if self._used:
-            return
+    def mark(self) -> None:
+        """Mark the store as one of this format; sounds in marked folders are no recordings of the user."""
         self.require_format()
-        mark = self.root / MARK
-        with suppress(OSError):  # a store that may not be written, or a file system without locks
-            self.root.mkdir(parents=True, exist_ok=True)
-            with suppress(OSError):
-                mark.touch()
-                with mark.open("r+") as file:  # never empty again for another process that reads it at this moment
-                    file.write(FORMAT)
-            self._used.append(marked := mark.open("rb"))
-            take_lock(marked, shared=True)
+        if not self._is_marked():
+            with suppress(OSError):  # a store that may not be written
+                self.root.mkdir(parents=True, exist_ok=True)
+                write_aside(self.root / MARK, FORMAT)
 
     def require_format(self) -> None:
         """Refuse a store with artifacts whose mark names another format, or none."""
-        mark, found = self.root / MARK, ""
-        with suppress(FileNotFoundError):
-            found = mark.read_text(errors="replace")
-        if found != FORMAT and any(self.root.glob(f"*/*/{ENTRY}")):
+        # The mark is read again, because another process may have marked the store and written the artifact meanwhile.
+        if not self._is_marked() and any(self.root.glob(f"*/*/{ENTRY}")) and not self._is_marked():
             rule = "it is a store of another version of Wordless"
             remedy = f"delete it (rm -r {quote(str(self.root))}), or name another folder"
             raise InputError(option="store.root", value=self.root, rule=rule, remedy=remedy)
+
+    def _is_marked(self) -> bool:
+        with suppress(FileNotFoundError):
+            return (self.root / MARK).read_text(errors="replace") == FORMAT
+        return False
 
     def folder(self, cache_key: CacheKey) -> Path:
         return self.root / cache_key.stage / cache_key.digest
@@ -181,14 +171,14 @@ class Store:
 
     def find(self, cache_key: CacheKey) -> CachedArtifact | None:
         """Find the artifact of ``cache_key``; None if it has not been made. Missing or changed files are refused."""
-        self.use()  # before the look: `wordless runs --prune` deletes nothing of a store that is in use
+        self.require_format()
         folder = self.folder(cache_key)
         if not folder.exists():
             return None
         recorded: dict[str, Any] = find_object(folder / ENTRY) or {}
         timings = find_object(folder / TIMINGS) or {}
         stamps = _stamps(folder, recorded)
-        if fault := next(_faults(folder, recorded, timings, stamps), ""):
+        if fault := _fault(folder, recorded, timings, stamps):
             raise InputError(f"{fault} since the {cache_key.stage} stage wrote it: delete {folder} and run again")
         libraries, current = recorded["libraries"], library_versions()
         if libraries != current:
@@ -202,7 +192,6 @@ class Store:
         with suppress(OSError):  # a read-only store
             if timings.get("files") != stamps:  # or files that were copied
                 write_json(folder / TIMINGS, {**_costs(timings), "files": stamps})
-            os.utime(folder / TIMINGS)  # the time of the last use
         # Left by a run that was killed after the rename. They go only now that the artifact is known to be whole: of a
         # damaged one, which the user deletes, a training would resume from them.
         shutil.rmtree(checkpoints_of(folder), ignore_errors=True)
@@ -211,7 +200,7 @@ class Store:
     @contextmanager
     def making(self, cache_key: CacheKey) -> Iterator[Path]:
         """Give the partial folder, with what a killed run finished; it becomes the artifact when the block ends."""
-        self.use()
+        self.mark()
         partial, checkpoints = self.partial(cache_key), checkpoints_of(self.folder(cache_key))
         partial.mkdir(parents=True, exist_ok=True)
         checkpoints.mkdir(exist_ok=True)
@@ -272,12 +261,6 @@ def checkpoints_of(folder: Path) -> Path:
     return folder.with_suffix(".checkpoints")
 
 
-def faults(folder: Path) -> Iterator[str]:
-    """List the damage of an artifact; files of the same stamp are not hashed."""
-    recorded = find_object(folder / ENTRY) or {}
-    yield from _faults(folder, recorded, find_object(folder / TIMINGS) or {}, _stamps(folder, recorded))
-
-
 def _stamps(folder: Path, recorded: Mapping[str, object]) -> dict[str, list[int]]:
     """Return the stamps of those files of an artifact that are there."""
     files = recorded.get("files")
@@ -285,28 +268,29 @@ def _stamps(folder: Path, recorded: Mapping[str, object]) -> dict[str, list[int]
     return {name: file_stamp(folder / name) for name in names if (folder / name).is_file()}
 
 
-def _faults(
+def _fault(
     folder: Path, recorded: Mapping[str, Any], timings: Mapping[str, object], stamps: Mapping[str, list[int]]
-) -> Iterator[str]:
+) -> str:
+    """Name a file of an artifact that is missing or has changed, or ""; files of the same stamp are not hashed."""
     decides = {name: recorded.get(name) for name in ("stage", "version", "arguments")}
     files = recorded.get("files")
     if not (folder / ENTRY).is_file():
-        yield f"{folder / ENTRY} is missing"
-    elif (
+        return f"{folder / ENTRY} is missing"
+    if (
         not isinstance(files, dict)
         or not files
         or not isinstance(recorded.get("libraries"), dict)
         or CacheKey(**decides).digest != folder.name  # type: ignore[arg-type]  # whatever the file holds
     ):
-        yield f"{folder / ENTRY} has changed"
-    else:
-        before = timings.get("files")
-        known = before if isinstance(before, dict) else {}
-        for name, wanted in files.items():
-            if name not in stamps:
-                yield f"{folder / name} is missing"
-            elif known.get(name) != stamps[name] and file_hash(folder / name) != wanted:
-                yield f"{folder / name} has changed"
+        return f"{folder / ENTRY} has changed"
+    before = timings.get("files")
+    known = before if isinstance(before, dict) else {}
+    for name, wanted in files.items():
+        if name not in stamps:
+            return f"{folder / name} is missing"
+        if known.get(name) != stamps[name] and file_hash(folder / name) != wanted:
+            return f"{folder / name} has changed"
+    return ""
 
 
 @contextmanager

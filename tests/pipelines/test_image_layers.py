@@ -12,7 +12,7 @@ from tests.pipelines.tiny_chain import TINY, called, stored
 
 
 @pytest.mark.slow
-def test_a_run_in_an_image_is_replaced_extended_listed_and_deleted(finished_run: FinishedRun, tmp_path: Path) -> None:
+def test_a_run_in_an_image_is_replaced_extended_and_listed(finished_run: FinishedRun, tmp_path: Path) -> None:
     (image := tmp_path / "image").mkdir()
     run, store = image / "runs/wake", image / "store"
     shutil.copytree(finished_run.folder, run)
@@ -26,12 +26,5 @@ def test_a_run_in_an_image_is_replaced_extended_listed_and_deleted(finished_run:
     done = called(*place, f"hydra.run.dir={image}/runs/other", "tokenizer.codebook_size=4", **environment)
     assert done.returncode == 0, done.stderr
     assert before.items() <= stored(store).items()
-    for words, command in (
-        ((f"root={image}/runs", f"store.root={store}", "--delete", "wake", "--yes"), "runs"),
-        ((f"store.root={store}",), "store"),
-        ((f"root={image}/runs", f"store.root={store}", "--prune", "0", "--yes"), "runs"),
-    ):
-        done = called(*words, command=command, **environment)
-        assert done.returncode == 0, done.stderr
-    assert {path.name for path in (image / "runs").iterdir()} - {"latest"} == {"other"}
-    assert not stored(store)
+    done = called(f"root={image}/runs", command="runs", **environment)
+    assert done.returncode == 0, done.stderr

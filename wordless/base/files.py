@@ -137,7 +137,7 @@ def move_folder(folder: Path, target: Path) -> None:
     """Rename a folder, or copy it, whole or not at all, and remove it where the system cannot rename it."""
     if _is_renamed(folder, target):
         return
-    copy = target.with_name(f"{target.name}{COPY}")
+    copy = target.with_name(f"{target.name}.copy")
     remove(copy)  # left by a killed process
     try:
         shutil.copytree(folder, copy, symlinks=True)
@@ -148,23 +148,6 @@ def move_folder(folder: Path, target: Path) -> None:
         shutil.rmtree(copy, ignore_errors=True)
         raise
     shutil.rmtree(folder)
-
-
-COPY = ".copy"
-
-
-def delete_folder(folder: Path, aside: Path, *, first: str = "") -> None:
-    """Delete a folder that is renamed to ``aside`` before, so that no killed deletion leaves half of it.
-
-    Where the system cannot rename it, the file ``first`` goes first, without which the folder does not count as whole.
-    """
-    remove(aside)  # left by a killed process
-    if _is_renamed(folder, aside):
-        remove(aside)
-    else:
-        if first:
-            (folder / first).unlink(missing_ok=True)
-        _delete_in_place(folder)
 
 
 def _is_renamed(folder: Path, target: Path) -> bool:
@@ -358,17 +341,6 @@ def existing(path: str) -> Path:
     with suppress(FileNotFoundError):  # the current folder is deleted
         place = place.absolute()
     return next((folder for folder in (place, *place.parents) if folder.exists()), Path("/"))
-
-
-def folder_size(folder: Path) -> int:
-    """Sum the sizes of all files of a folder, in bytes, while others may delete some; links are not followed."""
-    size = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            with suppress(FileNotFoundError):
-                found = (Path(place) / name).lstat()
-                size += found.st_size if stat.S_ISREG(found.st_mode) else 0
-    return size
 
 
 def parse_json(content: str | bytes, constant: Callable[[str], object] | None = None) -> object:

@@ -190,7 +190,7 @@ DAMAGED = ("", "{", "a: 1", "!!python/object:os.system {}", "3")
     [
         (["seed=1", "lm=tiny", "name=wake", "workers=2"], "manifest.tsv", ["lm=tiny", "seed=1", "name=wake"], None),
         (["seed=1", "lm.fit.steps=-1"], "log.txt", ["seed=1"], None),  # it failed before it wrote anything
-        (["seed=1", "name=wake"], "manifest.tsv", ["seed=2", "lm=tiny"], r"lm=tiny.*seed=2.*seed=1.*--delete wake"),
+        (["seed=1", "name=wake"], "manifest.tsv", ["seed=2", "lm=tiny"], r"lm=tiny.*seed=2.*seed=1.*rm -r \S*wake"),
         (["lm.fit.steps=5"], "manifest.tsv", ["lm.fit.steps=9"], STEPS.format(part="lm")),
         (["vocoder.fit.steps=5"], "manifest.tsv", ["vocoder.fit.steps=9"], STEPS.format(part="vocoder")),
         *((damaged, "manifest.tsv", [], "no run") for damaged in DAMAGED),

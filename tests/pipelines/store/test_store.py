@@ -1,12 +1,9 @@
-"""The store: whole or not at all, made once, refused when it has changed, and deleted when nobody uses it."""
+"""The store: whole or not at all, made once and refused when it has changed."""
 
-import fcntl
-import gc
 import hashlib
 import json
 import multiprocessing
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -25,7 +22,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.results.results import training_costs
-from pipelines.runs import SECONDS_PER_DAY, delete_unused, is_unused, stored_artifacts
 from pipelines.store.store import (
     BEGUN,
     ENTRY,
@@ -38,7 +34,6 @@ from pipelines.store.store import (
     write_json,
 )
 from pipelines.store.stored_features import STORED_ROWS_AT_ONCE, joined_rows, stacked_rows
-from tests.calling import Command
 from tests.hostile.measured import at_most_seconds
 from tests.pipelines.tiny import silent_session
 from wordless.base.files import MARK, file_stamp
@@ -199,20 +194,9 @@ def test_a_store_of_another_version_is_refused_with_the_command_that_deletes_it(
     assert Store(store.root).find(CACHE_KEY) is not None
 
 
-def test_a_store_is_marked_and_pruned_only_where_no_command_uses_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    call, root = Command("runs", monkeypatch, capsys), tmp_path / "store"
-    made(using := Store(root))
-    assert (root / MARK).is_file()
-    code, _, told = call("--prune=0", "--yes", f"store.root={root}")
-    assert (code, told.count("\n")) == (2, 1)
-    assert re.match(r"wordless runs: store\.root is .*\busing it\b", told)
-    assert stored_artifacts(root)
-    del using
-    gc.collect()
-    assert call("--prune=0", "--yes", f"store.root={root}")[0] == 0
-    assert not stored_artifacts(root)
+def test_a_store_is_marked(store: Store) -> None:
+    made(store)
+    assert (store.root / MARK).is_file()
 
 
 def test_a_pipe_in_the_place_of_a_record_is_not_waited_for(store: Store) -> None:
@@ -357,62 +341,6 @@ def test_a_killed_process_lets_go_of_its_lock(store: Store) -> None:
     assert holder.exitcode == -signal.SIGKILL
     with store.locked(CACHE_KEY, waited.append):
         assert len(waited) == 1
-
-
-def long_ago(*files: Path) -> None:
-    for file in files:
-        os.utime(file, times=(0, time.time() - 2.1 * SECONDS_PER_DAY))
-
-
-def test_an_entry_that_nobody_used_for_so_long_is_deleted_unless_a_process_makes_it_now(store: Store) -> None:
-    long_ago(made(store) / TIMINGS)
-    ((artifact, size),) = stored_artifacts(store.root).items()
-    assert size > 100
-    assert [is_unused(artifact, days=days) for days in (1, 2, 3)] == [True, True, False]
-    assert not delete_unused(artifact, days=3)
-    assert store.find(CACHE_KEY) is not None  # which uses it
-    assert not delete_unused(artifact, days=2)
-    long_ago(artifact / TIMINGS)
-    with artifact.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        assert not delete_unused(artifact, days=2)
-    assert artifact.is_dir()
-    assert delete_unused(artifact, days=2)
-    assert not stored_artifacts(store.root)
-    assert [path.suffix for path in (store.root / "sums").iterdir()] == [".lock"]
-    assert store.find(CACHE_KEY) is None
-
-
-def test_a_killed_stage_is_deleted_with_its_checkpoints(store: Store) -> None:
-    interrupt(store)
-    (begun,) = stored_artifacts(store.root)
-    assert not delete_unused(begun, days=1)
-    long_ago(*begun.parent.glob(f"{CACHE_KEY.digest}.*"))
-    assert delete_unused(begun, days=1)
-    assert not list(begun.parent.glob(f"{CACHE_KEY.digest}.[pc]*"))
-
-
-def test_entries_are_listed_with_their_faults(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    call, root = Command("store", monkeypatch, capsys), tmp_path / "a store"
-    with Store(root).making(CACHE_KEY) as folder:
-        (folder / "sum.bin").write_bytes(bytes(2_000_000))
-    with Store(root).making(replace(CACHE_KEY, stage="lm")) as folder:
-        (folder / "x").write_text("6")
-    (root / "lm" / "0123456789abcdef.partial").mkdir()
-    file = Store(root).folder(CACHE_KEY) / "sum.bin"
-    code, listed, _ = call(f"store.root={root}")
-    assert code == 0
-    assert f"sums                   {CACHE_KEY.digest}         2.0 MB  whole" in listed
-    assert "2 artifacts, 2.0 MB, 0 damaged" in listed
-    file.write_bytes(bytes(1_000_000) + b"1" + bytes(999_999))
-    code, listed, told = call(f"store.root={root}")
-    assert code == 2
-    assert re.search(rf"{file} .*changed", listed)
-    assert "2 artifacts, 2.0 MB, 1 damaged" in listed
-    assert re.match(rf"wordless store: {file.parent} .*\bchanged\b", told)
-    assert told.count("\n") == 1
 
 
 def test_rows_are_stacked_and_blocks_joined_in_their_order() -> None:

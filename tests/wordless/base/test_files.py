@@ -128,22 +128,20 @@ def test_a_folder_is_replaced_whole(killed: str, tmp_path: Path, monkeypatch: py
 MOVES = """
 import sys
 from pathlib import Path
-from wordless.base.files import delete_folder, move_folder, replace_folder
+from wordless.base.files import move_folder, replace_folder
 
 root = Path(sys.argv[1])
 move_folder(root / "moved", root / "target")
-delete_folder(root / "deleted", root / "aside", first="results.json")
 replace_folder(root / "place", root / "new")
 replace_folder(root / "left", None)
 """
 
 
-def test_folders_of_an_image_are_copied_and_deleted_where_they_cannot_be_renamed(tmp_path: Path) -> None:
+def test_folders_of_an_image_are_copied_where_they_cannot_be_renamed(tmp_path: Path) -> None:
     (root := tmp_path / "image").mkdir()
-    for name in ("moved", "deleted", "place", "new", "left"):
+    for name in ("moved", "place", "new", "left"):
         (root / name / "deep").mkdir(parents=True)
         (root / name / "deep/file").write_text(name)
-        (root / name / "results.json").write_text(name)
     environment = of_image(root, tmp_path)
     refused = python("-c", f"import os; os.rename({str(root / 'new')!r}, {str(root / 'newer')!r})", **environment)
     assert "Invalid cross-device link" in refused.stderr
@@ -154,32 +152,6 @@ def test_folders_of_an_image_are_copied_and_deleted_where_they_cannot_be_renamed
         "place": "new",
         "new": "new",
     }
-    for killed in range(3):  # a folder that is left half by a kill does not count as whole
-        (root / "again/deep").mkdir(parents=True, exist_ok=True)
-        for name in ("results.json", "deep/file", "weights"):
-            (root / "again" / name).write_text("again")
-        of_image(root, tmp_path)
-        kill = KILL.format(count=killed)
-        python("-c", kill + "delete_folder(root / 'again', root / 'aside', first='results.json')", root, **environment)
-        assert not (root / "again/results.json").exists()
-
-
-KILL = """
-import os, signal, sys
-from pathlib import Path
-from wordless.base.files import delete_folder
-
-root, seen = Path(sys.argv[1]), 0
-
-def watch(name, arguments):
-    global seen
-    if name in ("os.remove", "os.rmdir"):
-        seen += 1
-        if seen > {count} + 2:  # the first are of the folder aside, which is not there, and of the first file
-            os.kill(os.getpid(), signal.SIGKILL)
-
-sys.addaudithook(watch)
-"""
 
 
 def test_a_copied_folder_has_what_links_lead_to_and_is_not_made_of_a_missing_one(tmp_path: Path) -> None:

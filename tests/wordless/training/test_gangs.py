@@ -31,7 +31,7 @@ from pipelines.commandline.command import command
 from pipelines.commands import COMMANDS
 
 def task(config):
-    if os.environ["RANK"] in config["runs"]:
+    if os.environ["RANK"] in config["root"]:
         raise InputError("a wish; it must be granted")
     time.sleep(1)
     if os.environ["RANK"] == "1":
@@ -211,7 +211,7 @@ def test_processes_of_two_machines_connect_although_each_counts_its_restarts(tmp
 @pytest.mark.parametrize("absent", [0, 1])
 def test_processes_that_do_not_meet_say_so_in_one_line(absent: int, tmp_path: Path) -> None:
     (tmp_path / "connecting.py").write_text(CONNECTING)
-    done = together("connecting.py", f"runs=rank_{absent}", cwd=tmp_path, timeout=120)
+    done = together("connecting.py", f"root=rank_{absent}", cwd=tmp_path, timeout=120)
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("wordless runs:")]
     assert re.search(rf"process {1 - absent} of 2 .*0\.1 minutes.*--max-restarts", line)
     assert re.search(r"exitcode *: 2\b", done.stderr)
@@ -220,7 +220,7 @@ def test_processes_that_do_not_meet_say_so_in_one_line(absent: int, tmp_path: Pa
 @pytest.mark.slow
 def test_a_process_may_work_alone_for_longer_than_connecting_may_take(tmp_path: Path) -> None:
     (tmp_path / "connecting.py").write_text(CONNECTING)
-    done = together("connecting.py", "runs=rank_2", cwd=tmp_path, timeout=120)
+    done = together("connecting.py", "root=rank_2", cwd=tmp_path, timeout=120)
     assert done.returncode == 0, done.stderr
 
 
@@ -257,7 +257,7 @@ def made_alone(store: Path) -> dict[str, str]:
 @pytest.mark.parametrize("ranks", ["0", "1", "01"])
 def test_what_one_process_refuses_ends_all_and_is_told_once(ranks: str, tmp_path: Path) -> None:
     (tmp_path / "refusing.py").write_text(REFUSING)
-    done = together("refusing.py", f"runs=rank_{ranks}", cwd=tmp_path)
+    done = together("refusing.py", f"root=rank_{ranks}", cwd=tmp_path)
     assert done.returncode != 0
     assert done.stderr.count("a wish; it must be granted") == 1
     assert "RuntimeError" not in done.stderr
