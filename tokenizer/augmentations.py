@@ -68,7 +68,6 @@ class SoundChanges(Options):
         """Draw whether a clip has noise, and which."""
         if rng.random() >= self.changed:
             return change
-        rng.random(2)  # unused: without them, all clips would have other noise than in the published figures
         return replace(
             change,
             noise_snr=None if self.noise_snr is None else float(rng.uniform(*self.noise_snr)),
