@@ -65,4 +65,4 @@ def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
                 with beside.open("w", encoding="utf-8", newline="") as file:
                     lines = csv.writer(file, delimiter="\t", lineterminator="\n")  # quotes cells with quotation marks
                     lines.writerow(rows[0])
-                    lines.writerows([str(cell) for cell in row.values()] for row in rows)
+                    lines.writerows([str(row[name]) for name in rows[0]] for row in rows)
