@@ -51,7 +51,7 @@ class TokenizerSizes(Options):
     patch: PatchConfig = option(PatchConfig(), "the part of the spectrogram that becomes one code")
     autoencoder: AutoencoderConfig = option(AutoencoderConfig(), "the network whose bottleneck vectors are clustered")
     # 64 to 1,024 codes are level for probes without noise, and more codes lose more in noise: docs/log.md, "How many
-    # codes?" and "Codes and similarities". Sound gains up to 4,096 (docs/log.md, "What does a bit buy?").
+    # codes?" and "Number of codes on six people". Sound gains up to 4,096 (docs/log.md, "What does a bit buy?").
     codebook_size: int = option(256, "number of codes, which are clusters of k-means", least=2)
 
 

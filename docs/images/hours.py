@@ -36,7 +36,7 @@ def read_runs(sweep: Path) -> None:
     rows = []
     for path in sorted(each for each in sweep.glob("*/results.json") if not each.parent.is_symlink()):  # not "latest"
         results, figures = read_results(path.parent), wordless.Run(path.parent).figures
-        [hours] = [each["hours"] for each in results["coverage"] if each["stage"] == "lm"]
+        hours = results["corpus"]["seconds"]["train"] / 3600
         model = next(each["key"] for each in results["stages"] if each["stage"] == "lm")
         options = recorded_options(results)
         about = {"sentences": options["embedded"]["sentences"], "hours": round(hours, 2), "seed": options["seed"]}
