@@ -33,7 +33,6 @@ from torch.nn.functional import pad
 
 from tokenizer.codes import CodesFormat
 from wordless.base.arrays import IndexArray, IntArray
-from wordless.base.coverage import Passages
 from wordless.base.devices import Batch
 from wordless.base.messages import InputError, require
 from wordless.base.options import BatchSize, option
@@ -241,26 +240,14 @@ class TrainingBatches:
         rows = [self._example(*divmod(place, len(self._clips))) for place in places]
         return _collate(rows, self._vocabulary)
 
-    def passages(self, step: int) -> Passages:
-        """Return the windows of a step, in time steps of the clips' views."""
-        size, count = self._config.batch_size, len(self._clips)
-        drawn = [self._drawn(*divmod(place, count)) for place in range(step * size, (step + 1) * size)]
-        clips, starts, sizes = np.array([(clip, start, len(window)) for clip, start, window, _ in drawn]).T
-        return Passages(clips, starts, starts + sizes)
-
-    def _drawn(self, epoch: int, place: int) -> tuple[int, int, IntArray, np.random.Generator]:
-        """Draw a window of one of a clip's views: the clip, the window's begin and codes, and what draws the rest."""
-        example = int(self._order(epoch)[place])
-        rng = np.random.default_rng([self._config.seed, EXAMPLE, epoch, example])
-        views = self._sequences.views[clip := int(self._clips[example])]
-        steps = views[int(rng.integers(len(views)))]
-        start = int(rng.integers(max(len(steps) - self._capacity, 0) + 1))
-        return clip, start, steps[start : start + self._capacity], rng
-
     def _example(self, epoch: int, place: int) -> TokenRow:
         """Return a window of one of a clip's views, with random codes in the place of some inputs."""
-        _, _, window, rng = self._drawn(epoch, place)
-        crop, columns = _divided(window, self._vocabulary)
+        example = int(self._order(epoch)[place])
+        rng = np.random.default_rng([self._config.seed, EXAMPLE, epoch, example])
+        views = self._sequences.views[int(self._clips[example])]
+        steps = views[int(rng.integers(len(views)))]
+        start = int(rng.integers(max(len(steps) - self._capacity, 0) + 1))
+        crop, columns = _divided(steps[start : start + self._capacity], self._vocabulary)
         replaced = rng.random(crop.shape) < self._config.random_inputs
         read = np.where(replaced, rng.integers(self._vocabulary.per_stream, size=crop.shape, dtype=np.int32), crop)
         return self._vocabulary.tokens(read), crop.reshape(-1).astype(np.int64), columns

@@ -7,8 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from tokenizer.patches import to_patches
-from wordless.base.arrays import IndexArray
-from wordless.base.coverage import Passages
 from wordless.base.devices import Batch
 
 
@@ -41,15 +39,8 @@ class PatchBatches:
     seed: int
     inputs: Tensor | None = None  # patches of changed sound, row by row, to be used as input
 
-    def passages(self, step: int) -> Passages:
-        """Return the patches of a step: each is a recording of one unit."""
-        rows = self._rows(step)
-        return Passages(rows, np.zeros_like(rows), np.ones_like(rows))
-
-    def _rows(self, step: int) -> IndexArray:
-        return np.random.default_rng([self.seed, step]).integers(0, len(self.patches), self.batch_size)
-
     def batch(self, step: int, part: int, parts: int) -> PatchBatch:
         """Return part ``part`` of ``parts`` of the batch of ``step``."""
-        rows = torch.from_numpy(self._rows(step)[part::parts])
+        drawn = np.random.default_rng([self.seed, step]).integers(0, len(self.patches), self.batch_size)
+        rows = torch.from_numpy(drawn[part::parts])
         return PatchBatch(patches=self.patches[rows], inputs=None if self.inputs is None else self.inputs[rows])

@@ -38,7 +38,6 @@ from vocoder.frames import (
 )
 from vocoder.vocoder_options import LEVELS, PITCH_INPUTS, VOICE_INPUTS, WaveNetConfig
 from vocoder.wavenet import UNKNOWN_GROUP, mu_law_encode, silence
-from wordless.base.coverage import Passages
 from wordless.base.devices import Batch
 from wordless.base.messages import InputError
 from wordless.base.options import BatchSize, option
@@ -191,25 +190,13 @@ class Crops:
         examples = share_of(self.config.batch_size, part, parts, option="vocoder.crops.batch_size")
         return self._collate([self._draw(step, example) for example in examples])
 
-    def passages(self, step: int) -> Passages:
-        """Return the crops of a step, in codes of the clips; the loss ignores some codes at their ends."""
-        places = [self._place(step, example)[:3] for example in range(self.config.batch_size)]
-        return Passages(*np.array(places).T)
-
-    def _place(self, step: int, example: int) -> tuple[int, int, int, np.random.Generator]:
-        """Draw the clip of a crop, its first code and its end, and return what draws the rest."""
-        # The place is drawn first, and `_draw` goes on with the same generator: so `passages` knows the crops without
-        # what is drawn for each.
+    def _draw(self, step: int, example: int) -> _Crop:
         rng = np.random.default_rng([self.config.seed, step, example])
         ends = self.code_ends[(step * self.config.batch_size + example) % len(self.code_ends)]
         clip = int(np.searchsorted(ends, rng.integers(ends[-1]), side="right"))
         count = int(self.code_counts[clip])
         start = int(rng.integers(max(count - self.config.crop_codes, 0) + 1))
-        return clip, start, min(start + self.config.crop_codes, count), rng
-
-    def _draw(self, step: int, example: int) -> _Crop:
-        clip, start, stop, rng = self._place(step, example)
-        count = int(self.code_counts[clip])
+        stop = min(start + self.config.crop_codes, count)
         group = UNKNOWN_GROUP if rng.random() < self.config.group_dropout else int(self.clips.groups[clip])
         pitched = bool(self.model.pitch) and rng.random() >= self.config.pitch_dropout
         jitter = self._jitter(rng, stop - start) if self.config.input_noise else None

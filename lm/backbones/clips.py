@@ -34,7 +34,6 @@ from wordless.audio.padding import inside
 from wordless.audio.reading import resample_blocks
 from wordless.audio.spectrogram import warp
 from wordless.base.arrays import IndexArray
-from wordless.base.coverage import Passages
 from wordless.base.devices import Batch, copy_to
 from wordless.base.options import Options, option
 from wordless.base.seeds import MAX_SEED
@@ -200,19 +199,15 @@ class StoredClips:
         frames: FrameArray = self.sources[source][begin:end]
         return frames
 
-    def pieces(self, clips: IndexArray, *, at_most: int, draws: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return the first frame and the length ``(batch,)`` of what `read` reads of each clip."""
-        whole = torch.from_numpy(self.lengths[clips])
-        lengths = whole.clamp(max=at_most)
-        return ((torch.zeros(1) if draws is None else draws) * (whole - lengths + 1)).long(), lengths
-
     def read(self, clips: IndexArray, *, at_most: int, draws: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Read clips ``(batch, time, ...)``, zeros beyond their ends, and their lengths ``(batch,)``.
 
         Samples are scaled to [-1, 1), and codes stay whole numbers. Clips longer than ``at_most`` frames are cropped at
         the place that ``draws (batch,)`` from 0 to 1 say, or at their start without them.
         """
-        starts, lengths = self.pieces(clips, at_most=at_most, draws=draws)
+        whole = torch.from_numpy(self.lengths[clips])
+        lengths = whole.clamp(max=at_most)
+        starts = ((torch.zeros(1) if draws is None else draws) * (whole - lengths + 1)).long()
         kind = np.int64 if self.sources[0].dtype == np.int32 else np.float32
         filled = torch.from_numpy(np.zeros((len(clips), int(lengths.max()), *self.sources[0].shape[1:]), kind))
         for row, (clip, start, length) in enumerate(zip(clips, starts.tolist(), lengths.tolist(), strict=True)):
@@ -256,13 +251,6 @@ class ClipViews:
         self.clips, self._config, self._make_view, self._device = clips, config, make_view, device
         self._order = Order(clips.lengths, config)
 
-    def passages(self, step: int) -> Passages:
-        """Return the pieces of clips that the batch of a step reads, in inputs; a view may leave ends of them out."""
-        clips, generator = self._order.clips(step), self._order.generator(step)
-        draws = torch.rand(len(clips), generator=generator, dtype=torch.float64)
-        starts, lengths = self.clips.pieces(clips, at_most=self._config.max_frames, draws=draws)
-        return Passages(clips, starts.numpy(), (starts + lengths).numpy())
-
     def batch(self, step: int, part: int, parts: int, *, views: int) -> tuple[IndexArray, list[tuple[Tensor, Tensor]]]:
         """Return share ``part`` of ``parts`` of the clips of a step ``(clips,)``, and each view with its lengths."""
         own = self._config.share(part, parts)
@@ -301,9 +289,6 @@ class LabelledBatches:
     views: ClipViews
     targets: Tensor  # (clips, ...)
     of_each: int = 1  # views of each clip
-
-    def passages(self, step: int) -> Passages:
-        return self.views.passages(step)
 
     def batch(self, step: int, part: int, parts: int) -> LabelledBatch:
         clips, views = self.views.batch(step, part, parts, views=self.of_each)

@@ -58,7 +58,6 @@ from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.spectrogram import at_reference, frame_statistics, warp
 from wordless.base.arrays import FloatArray, IndexArray, IntArray
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, layer_states, not_compiled
-from wordless.base.coverage import Passages
 from wordless.base.devices import copy_to, fast_products
 from wordless.base.messages import InputError
 from wordless.base.options import CausalSizes, build, option
@@ -351,21 +350,12 @@ class DenoisingBatches:
         self._augmentation = augmentation
         self._order = Order(clips.spectrograms.lengths, config)
 
-    def passages(self, step: int) -> Passages:
-        """Return the pieces of clips of a step, in frames."""
-        clips, kept, starts, _ = self._drawn(step)
-        return Passages(clips, starts.numpy(), (starts + kept).numpy())
-
-    def _drawn(self, step: int) -> tuple[IndexArray, Tensor, Tensor, torch.Generator]:
-        """Draw clips, length and first frame of a piece of each, and what draws the rest of a step."""
-        clips, generator = self._order.clips(step), self._order.generator(step)
-        whole = torch.from_numpy(self._clips.spectrograms.lengths[clips])
-        return clips, *draw_crops(whole, self._augmentation.crop, generator, at_most=self._config.max_frames), generator
-
     def batch(self, step: int, part: int, parts: int) -> CodeBatch:
         """Return share ``part`` of ``parts`` of the batch of a step."""
         rows, own = self._config.share(part, parts), self._augmentation
-        clips, kept, starts, generator = self._drawn(step)
+        clips, generator = self._order.clips(step), self._order.generator(step)
+        whole = torch.from_numpy(self._clips.spectrograms.lengths[clips])
+        kept, starts = draw_crops(whole, own.crop, generator, at_most=self._config.max_frames)
         speeds, formants = (draw_ratios(len(clips), most, generator) for most in (own.speed, own.formant))
         places = self._clips.spectrograms.drawn(clips, generator).places
         places = np.stack([places[:, 0], places[:, 1] + starts.numpy(), places[:, 1] + (starts + kept).numpy()], axis=1)

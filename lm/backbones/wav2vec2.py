@@ -59,7 +59,6 @@ from wordless.audio.speech_models import (
     normalise,
 )
 from wordless.audio.views import View
-from wordless.base.coverage import Passages
 from wordless.base.devices import Batch, copy_to
 from wordless.base.options import Options, TransformerSizes, option
 from wordless.base.saved_models import hugging_face_hash, learned_labels
@@ -194,9 +193,6 @@ class MaskedBatches:
     ) -> None:
         self.views, self.batches = ClipViews(clips, config, as_read), config
         self.convolutions, self.targets, self.steps = convolutions, targets, steps
-
-    def passages(self, step: int) -> Passages:
-        return self.views.passages(step)
 
     def batch(self, step: int, part: int, parts: int) -> MaskedBatch:
         _, [(samples, lengths)] = self.views.batch(step, 0, 1, views=1)

@@ -51,7 +51,6 @@ from vocoder.vocoder_options import LEVELS, EngineChoice, Sampling
 from vocoder.wavenet import WaveNet, companded_scale, draw_levels, mu_law_decode, mu_law_encode, silence
 from wordless.audio.waveform import Waveform
 from wordless.base.causal_transformer import create_causal_transformer, full_rows
-from wordless.base.coverage import Passages
 from wordless.base.devices import Batch, copy_to, exact
 from wordless.base.messages import InputError, require, samples_to_generate
 from wordless.base.saved_models import ModelKind, load_network, model_card, reading, write_model
@@ -443,23 +442,13 @@ class SampleCrops:
     def batches(self, count: int) -> Iterator[SampleBatch]:
         return map(self.batch, range(count))
 
-    def passages(self, step: int) -> Passages:
-        """Return the targets of a step, in samples."""
-        places = np.array([self._place(step, example) for example in range(self.config.batch_size)])
-        stops = np.minimum(places[:, 1] + self.config.samples, np.diff(self.clips.offsets)[places[:, 0]])
-        return Passages(places[:, 0], places[:, 1], stops)
-
-    def _place(self, step: int, example: int) -> tuple[int, int]:
-        """Draw the clip of a crop and its first target."""
+    def _draw(self, step: int, example: int) -> Tensor:
+        """Draw a crop: levels ``(history + 1 + time,)``, the last ``time`` of which are targets."""
         rng = np.random.default_rng([self.config.seed, step, example])
         offsets = self.clips.offsets
         clip = int(np.searchsorted(offsets[1:], rng.integers(offsets[-1]), side="right"))
         length = int(offsets[clip + 1] - offsets[clip])
-        return clip, int(rng.integers(max(length - self.config.samples, 0) + 1))
-
-    def _draw(self, step: int, example: int) -> Tensor:
-        """Draw a crop: levels ``(history + 1 + time,)``, the last ``time`` of which are targets."""
-        clip, start = self._place(step, example)
+        start = int(rng.integers(max(length - self.config.samples, 0) + 1))
         return self.clips.levels(clip, start - self.history - 1, start + self.config.samples)
 
 

@@ -40,11 +40,11 @@ from pipelines.backbones.networks import (
     AugmentedInputs,
     Network,
     changed_spectrograms,
+    examples_of,
     filter_banks,
     frame_seconds,
     layer_reader,
     network_features,
-    read_by,
     spectrograms,
     stored_clips,
     stored_std,
@@ -65,7 +65,6 @@ from wordless.audio.recordings.manifest import Clips
 from wordless.audio.spectrogram import SAMPLE, frame_statistics
 from wordless.audio.views import View
 from wordless.base.arrays import FloatArray
-from wordless.base.coverage import TrainingSound
 from wordless.base.messages import InputError, counted
 from wordless.base.saved_models import write_model
 
@@ -172,8 +171,8 @@ def simclr(
         partial(convolutional.pair_loss, temperature=temperature),
     )
     model = convolutional.create_simclr(settings.encoder, own.contrast, seed=own.fit.seed)
-    sound = read_by(views, frame_seconds(spectrograms.artifact))
-    run.fit("baselines.simclr.fit", model, convolutional.view_pairs(views), pairs, objective, own.fit, sound=sound)
+    examples = examples_of(train, own.batches, frame_seconds(spectrograms.artifact))
+    run.fit("baselines.simclr.fit", model, convolutional.view_pairs(views), pairs, objective, own.fit, examples)
     if run.gang.rank == 0:
         write_model(run.folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
 
@@ -207,8 +206,8 @@ def wav2vec2(run: StageRun, data: Sequence[CachedArtifact], settings: Wav2vec2Se
     weight = own.targets.diversity_weight
     model = speech.create_masked_prediction(sizes, diversity_weight=weight, seed=own.fit.seed)
     objective = partial(speech.masked_loss, diversity_weight=weight)
-    sound = read_by(batches.views, 1 / sample_rate)
-    run.fit("wav2vec2.pretraining.fit", model, batches, validation, objective, own.fit, sound=sound)
+    examples = examples_of(train, batch_config, 1 / sample_rate)
+    run.fit("wav2vec2.pretraining.fit", model, batches, validation, objective, own.fit, examples)
     if run.gang.rank == 0:
         speech.save_pretrained(model, run.folder, sample_rate=sample_rate)
 
@@ -301,9 +300,8 @@ def denoising(
     std, own = frame_statistics(sample.folder)[1], settings.batches
     batches = DenoisingBatches(coded, own, settings.augmentation, std=std, device=run.gang.device)
     fixed = coded_batches(others, batch_size=own.batch_size, at_most=own.max_frames)
-    unit = frame_seconds(corpus.artifact)
-    sound = TrainingSound(lengths=train.lengths, unit_seconds=unit, passages=batches.passages)
-    run.fit("denoising.fit", CodePrediction(model), batches, fixed, loss, settings.fit, sound=sound)
+    examples = examples_of(train, own, frame_seconds(corpus.artifact))
+    run.fit("denoising.fit", CodePrediction(model), batches, fixed, loss, settings.fit, examples)
     if run.gang.rank == 0:
         _write_denoising(run.folder, model, coder, sample)
 

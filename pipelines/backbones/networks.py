@@ -52,9 +52,8 @@ from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.spectrogram import frame_statistics
 from wordless.audio.views import View
 from wordless.base.arrays import Array, fill, write_array
-from wordless.base.coverage import TrainingSound
 from wordless.base.files import list_hash
-from wordless.training import FitConfig
+from wordless.training import Examples, FitConfig
 
 STD, _STATISTICS = "std.npy", "statistics.json"  # beside the values
 
@@ -65,9 +64,11 @@ def frame_seconds(artifact: CachedArtifact) -> float:
     return float(audio["hop_length"]) / float(audio["sample_rate"])
 
 
-def read_by(views: ClipViews, unit_seconds: float) -> TrainingSound:
-    """Describe what a training reads of the clips of its views, whose inputs last ``unit_seconds``."""
-    return TrainingSound(lengths=views.clips.lengths, unit_seconds=unit_seconds, passages=views.passages)
+def examples_of(clips: StoredClips, config: ClipBatchConfig, unit_seconds: float) -> Examples:
+    """Describe what a training reads of clips, whose inputs last ``unit_seconds``."""
+    mean, total = np.minimum(clips.lengths, config.max_frames).mean(), clips.lengths.sum()
+    hours = float(total) * unit_seconds / 3600
+    return Examples(batch_size=config.batch_size, seconds=float(mean) * unit_seconds, hours=hours)
 
 
 def stored_clips(artifact: CachedArtifact, split: Split) -> StoredClips:
@@ -229,8 +230,8 @@ def learn_labels(
     )
     network = create_network(source.backbone, source.create(seed=fit.seed), task, seed=fit.seed)
     freeze(network.backbone, training.frozen)
-    sound = read_by(views, 1 / source.backbone.reading.inputs_per_second)
-    run.fit(training.option, network, batches, held_out, partial(task_loss, task=task), fit, sound=sound)
+    examples = examples_of(train.clips, training.batches, 1 / source.backbone.reading.inputs_per_second)
+    run.fit(training.option, network, batches, held_out, partial(task_loss, task=task), fit, examples)
     model = FineTunedModel(network, source.backbone, task)
     if run.gang.rank == 0:
         model.write(run.folder)

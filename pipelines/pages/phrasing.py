@@ -32,7 +32,6 @@ from pipelines.results.run_record import (
 from pipelines.store.stored_features import GPT_METHOD
 from vocoder.kinds import FROM_RECORDED, SIGNAL_PROCESSING, SYNTHESIS_METHODS
 from wordless.audio.views import Noise
-from wordless.base.coverage import percent_below_whole
 from wordless.base.messages import escape_markdown, listed, plural
 from wordless.base.options import BESIDE, leaves
 
@@ -212,7 +211,7 @@ def option_lines(config: Mapping[str, object]) -> list[str]:
 FUNCTIONS: tuple[Callable[..., object], ...] = (
     *(plugins, count_codes, where, find, measured, value_of),
     *(full_name, heading, number, percent, noise_label, points, bits, signed_bits, significance, duration, quantity),
-    *(_counted, listed, plural, percent_below_whole, _candidates, differing, few_labels, ahead, option_lines),
+    *(_counted, listed, plural, _candidates, differing, few_labels, ahead, option_lines),
     *(escape_markdown, row_of, stdev, reads_of, learns_of, weights_of, training_of),
 )
 

@@ -5,7 +5,6 @@ separate figures: ``continuation`` and ``unconditional``, with ``@0.7`` if there
 """
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -39,17 +38,12 @@ from pipelines.stages.codebooks import DRAWN_PATCHES, HEALTH, KMEANS
 from pipelines.stages.language_model import PERPLEXITY
 from pipelines.stages.listening import CLIPS, EVALUATORS, GUARD, JUDGED, LISTENING, RECOGNISED
 from pipelines.store.run_parts import RESULTS
-from pipelines.store.store import COVERAGE, CURVE, ENTRY, CachedArtifact, write_json
+from pipelines.store.store import CURVE, ENTRY, CachedArtifact, write_json
 from vocoder.kinds import ORIGINAL, WAVENET, WAVENET_RECORDED
 from wordless.audio.recordings.manifest import SPLITS, Clips
 from wordless.base.files import write_aside
 from wordless.base.saved_models import WEIGHTS
 
-# name of the artifact of a training -> its group of options
-TRAINED_WITH = {
-    **{"autoencoder": "tokenizer", "lm": "lm", "vocoder": "vocoder"},
-    **{method.name: method.training for method in METHODS.values() if method.training},
-}
 TRAINED = ("autoencoder", "code_decoder", "lm", "vocoder")  # stages with a training curve
 
 
@@ -67,21 +61,10 @@ def write_results(
         "corpus": corpus_section(manifest),
         "stages": [
             {"stage": stage, "key": artifact.key, "reused": artifact.reused, **artifact.costs}
+            | ({"passes": artifact.read_json(CURVE)["passes"]} if (artifact.folder / CURVE).is_file() else {})
             | ({"fold": fold, "seed": seed} if len(made) > 1 else {})
             for (fold, seed), artifacts in made.items()
             for stage, artifact in artifacts.items()
-        ],
-        "coverage": [
-            {
-                "stage": stage,
-                **artifact.read_json(COVERAGE),
-                **steps_of(artifact),
-                "follows": steps_follow(stage, source),
-            }
-            | ({"fold": fold, "seed": seed} if len(made) > 1 else {})
-            for (fold, seed), artifacts in made.items()
-            for stage, artifact in artifacts.items()
-            if (artifact.folder / COVERAGE).is_file()  # artifacts of earlier versions have none
         ],
         "provenance": source,
     }
@@ -108,21 +91,6 @@ def write_results(
         ]
     listed = [record for each in (*frames, frame(figures)) for record in records(each)]
     write_json(folder / RESULTS, {**content, "figures": listed})
-
-
-def steps_of(artifact: CachedArtifact) -> dict[str, int]:
-    """Return the ``steps`` of a training and, if it stopped early, those that were ``planned``."""
-    record = artifact.read_json(CURVE)
-    return {name: record[name] for name in ("steps", "planned") if name in record}
-
-
-def steps_follow(name: str, source: Section) -> bool:
-    """Whether the steps of the training of an artifact followed from its recordings, as the options of the run say."""
-    group = TRAINED_WITH.get(re.sub(r"^rate_\d+_", "", name), "")  # of one of several rates
-    fit: object = source.get("config", {})
-    for part in (*group.split("."), "fit"):
-        fit = fit.get(part) if isinstance(fit, Mapping) else None
-    return isinstance(fit, Mapping) and "steps" in fit and fit["steps"] is None
 
 
 def _of_one_run(artifacts: Mapping[str, CachedArtifact]) -> dict[str, object]:

@@ -533,8 +533,7 @@ class Results(TypedDict, total=False):
     comparison: Comparison  # of the methods that were probed
     # clips with their sounds; generated samples of the language model; the evaluator and its warning
     listening: Section
-    stages: list[Section]  # name, key and costs of each stage, and whether it was reused
-    coverage: list[Section]  # what each training read of its recordings, its steps, and those it was planned for
+    stages: list[Section]  # name, key and costs of each stage, whether it was reused, and what a training read
     provenance: Section  # version, commit, date (UTC), command, machine, device, threads, sizes of models, config
 
 

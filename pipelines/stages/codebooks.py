@@ -37,13 +37,13 @@ from wordless.audio.recordings.manifest import Clip, Clips, Split, choose_evenly
 from wordless.audio.spectrogram import SAMPLE, frame_statistics, mel_power
 from wordless.audio.views import View
 from wordless.base.arrays import DoubleArray, FloatArray
-from wordless.base.coverage import TrainingSound
 from wordless.base.devices import local_gpus
 from wordless.base.messages import InputError, counted, within
 from wordless.base.options import leaves
 from wordless.base.pools import Pool, in_order
 from wordless.base.saved_models import TOKENIZER, write_tensors
 from wordless.base.threads import one_thread
+from wordless.training import Examples
 
 _AUTOENCODER, KMEANS = "autoencoder.safetensors", "kmeans.json"
 DRAWN_PATCHES = "sample.json"  # how many columns the sample has, and from how many it was drawn
@@ -206,14 +206,9 @@ def autoencoder(
     bands = len(train) // max(columns, 1)
     # A patch begins with every frame, or with every state of the layer.
     step = audio.hop_length * (1 if layer is None else settings.patch.frames) / audio.sample_rate
-    sound = TrainingSound(
-        lengths=np.ones(len(train), np.int64),
-        unit_seconds=step / max(bands, 1),
-        passages=batches.passages,
-        of_sample=drawn_from * bands,
-    )
+    examples = Examples(batch_size=settings.batch_size, seconds=step / max(bands, 1), hours=drawn_from * step / 3600)
     with one_thread():
-        run.alone().fit("tokenizer.fit", model, batches, validation, reconstruction_loss, fit, sound=sound)
+        run.alone().fit("tokenizer.fit", model, batches, validation, reconstruction_loss, fit, examples)
     write_tensors(run.folder / _AUTOENCODER, model.state_dict())
 
 

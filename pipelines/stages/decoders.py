@@ -27,6 +27,7 @@ from wordless.base.arrays import FloatArray, IntArray
 from wordless.base.messages import InputError
 from wordless.base.pools import in_order
 from wordless.base.threads import one_thread
+from wordless.training import Examples
 
 _VALIDATION_CROPS = 256
 GAIN_SOUNDS = 200  # training sounds whose power is measured
@@ -79,7 +80,13 @@ def code_decoder(run: StageRun, clips: Clips, coded: CodedIn, settings: DecoderS
     if held_out.codes:
         judged = held_out.crops(tokenizer, config.reach, settings)
         validation = [judged.batch(step) for step in range(-(-_VALIDATION_CROPS // settings.batch_size))]
-    run.alone().fit("tokenizer.decoder.fit", model, crops, validation, loss, settings.fit)
+    seconds = tokenizer.format.samples_per_code / tokenizer.format.sample_rate
+    examples = Examples(
+        batch_size=settings.batch_size,
+        seconds=settings.crop_codes * seconds,
+        hours=sum(map(len, train.codes)) * seconds / 3600,
+    )
+    run.alone().fit("tokenizer.decoder.fit", model, crops, validation, loss, settings.fit, examples)
     tokenizer.use_decoder(model.cpu())
     tokenizer.gain = _gain(tokenizer, train.codes[:GAIN_SOUNDS], train.frames[:GAIN_SOUNDS])
     tokenizer.save_pretrained(run.folder)

@@ -6,6 +6,8 @@ With ``lm.start`` it begins with the weights of an earlier run, and its key has 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from lm.gpt import GPTConfig
 from lm.language_tests import perplexities
 from lm.model import LanguageModel
@@ -17,11 +19,11 @@ from pipelines.store.store import CachedArtifact, other_options, write_json
 from tokenizer.codes import Codes, join_rates
 from tokenizer.parquet import read_codes
 from wordless.base.arrays import IndexArray
-from wordless.base.coverage import TrainingSound
 from wordless.base.files import find_object
 from wordless.base.messages import InputError, counted, written
 from wordless.base.options import build
 from wordless.base.saved_models import CONFIG, HASH, LANGUAGE_MODEL
+from wordless.training import Examples
 
 PERPLEXITY = "perplexity.json"
 
@@ -100,8 +102,12 @@ def _trained(
     seconds = sum(views[0].num_samples for views in train) / codes_format.sample_rate
     for notice in batches_notices(settings, sizes, sequences.lengths, gpt.capacity, hours=seconds / 3600):
         run.terminal.say(f"  {notice}")
-    sound = TrainingSound(
-        lengths=sequences.lengths, unit_seconds=seconds / int(sequences.lengths.sum()), passages=batches.passages
+    windows = -(-sequences.lengths // gpt.capacity)  # of each clip in an epoch
+    steps = np.average(np.minimum(sequences.lengths, gpt.capacity), weights=windows)
+    examples = Examples(
+        batch_size=sizes.batch_size,
+        seconds=float(steps) * seconds / int(sequences.lengths.sum()),
+        hours=seconds / 3600,
     )
     held_out = validation_batches(
         CodeSequences(views=[[model.rows(codes)] for codes in validation]),
@@ -110,7 +116,7 @@ def _trained(
         capacity=gpt.capacity,
         at_most=settings.validation_windows,
     )
-    run.fit("lm.fit", gpt, batches, [*held_out], loss, settings.fit, sound=sound)
+    run.fit("lm.fit", gpt, batches, [*held_out], loss, settings.fit, examples)
     if run.gang.rank == 0:
         plain = [views[0] for views in own]
         errors = model.fit_side_streams(plain, validation)

@@ -30,11 +30,10 @@ from vocoder.wavenet import UNKNOWN_GROUP, Statistics, WaveNet, as_it_is, create
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clips, Split
 from wordless.base.arrays import FloatArray
-from wordless.base.coverage import TrainingSound
 from wordless.base.files import find_object
 from wordless.base.messages import InputError, listed, written
 from wordless.base.saved_models import CONFIG, TOKENIZER, VOCODER, hub_address
-from wordless.training import StartableFitConfig
+from wordless.training import Examples, StartableFitConfig
 
 # Options that decide a log-mel, beside its highest frequency.
 _LOG_MEL = ("sample_rate", "window_length", "hop_length", "n_mels", "f_min", "floor", "remove_mean", "dynamic_range")
@@ -206,8 +205,12 @@ def _trained(
     train, validation = crops_of("train", crops), crops_of("validation", crops.undisturbed)
     held_out = [validation.batch(step) for step in range(-(-_VALIDATION_CROPS // crops.batch_size))]
     seconds = tokenizer.format.samples_per_code / tokenizer.format.sample_rate
-    sound = TrainingSound(lengths=train.code_counts, unit_seconds=seconds, passages=train.passages)
-    record = run.fit("vocoder.fit", model, train, held_out, loss, fit, sound=sound)
+    examples = Examples(
+        batch_size=crops.batch_size,
+        seconds=crops.crop_codes * seconds,
+        hours=int(train.code_counts.sum()) * seconds / 3600,
+    )
+    record = run.fit("vocoder.fit", model, train, held_out, loss, fit, examples)
     if run.gang.rank == 0:
         made = Vocoder(
             model,

@@ -37,17 +37,16 @@ import torch
 from torch import nn
 
 from pipelines.store.claims import keep_claimed
-from pipelines.store.store import COVERAGE, CURVE, CachedArtifact, CacheKey, Store, checkpoints_of, write_json
+from pipelines.store.store import CURVE, CachedArtifact, CacheKey, Store, checkpoints_of, write_json
 from pipelines.store.tensorboard import TensorBoard
 from wordless.audio.recordings.manifest import Clips, Split
-from wordless.base.coverage import TrainingSound, describe_coverage
 from wordless.base.files import list_hash
 from wordless.base.messages import InputError
 from wordless.base.options import DECIDES
 from wordless.base.pools import LOCAL, EngineConfig, Pool, in_order, open_pool, open_processes
 from wordless.base.progress import Terminal
 from wordless.base.threads import limited_threads
-from wordless.training import FitConfig, Point, TrainingRecord
+from wordless.training import Examples, FitConfig, Point, TrainingRecord
 from wordless.training.fit import B, Batches, Gang, LossFunction, fit
 
 J = TypeVar("J")
@@ -192,12 +191,11 @@ class StageRun(Session):
         validation: Sequence[B],
         loss: LossFunction[B],
         config: FitConfig,
-        *,
-        sound: TrainingSound | None = None,
+        examples: Examples,
     ) -> TrainingRecord:
         """Call `fit` with checkpoints, progress and TensorBoard; ``option`` names the config on the command line.
 
-        Afterwards the log and `COVERAGE` say what was read of the training recordings, ``sound``; None: of none.
+        Afterwards the log and `CURVE` say in one line how often the training has read its recordings.
         """
         name = self.training.format(stage=self.stage)
 
@@ -222,12 +220,9 @@ class StageRun(Session):
         # After `fit`, which saves its checkpoint at the last step: a run that is killed here takes no step again, and
         # writes the same curve.
         if self.gang.rank == 0:
+            report["passes"] = examples.describe(report)
+            self.terminal.say(f"  {training_name(name)}: {report['passes']}")
             write_json(self.folder / CURVE, report)
-            if sound is not None:
-                coverage = sound.coverage(report["steps"])
-                if report["steps"]:
-                    self.terminal.say(f"  {training_name(name)}: {describe_coverage(coverage)}")
-                write_json(self.folder / COVERAGE, coverage)
         return report
 
 

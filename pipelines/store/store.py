@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 ENTRY, TIMINGS, BEGUN = "entry.json", "timings.json", "begun.json"  # the last one among checkpoints
 SYNTHESISED, UNPACKED = "embedded", "datasets"  # folders of recordings: the built-in corpus, unpacked data sets
 MADE = {"embedded": SYNTHESISED, "dataset": UNPACKED}  # source of recordings -> the folder that it writes them to
-CURVE, COVERAGE = "curve.json", "coverage.json"  # of a training: its losses, and what it read of its recordings
+CURVE = "curve.json"  # of a training: its losses, and how often it read its recordings
 # Of keys and files of every artifact, in the store's mark: raise it when a change makes no stored artifact usable.
 FORMAT = "wordless store 1\n"
 RESET_PEAK = "5"  # value that resets the peak of resident memory, see Linux's proc(5)

@@ -23,7 +23,6 @@ from vocoder.crops import NOT_COUNTED, Crops, CropsConfig, VocoderClips, loss
 from vocoder.frames import code_frames, mean_level
 from vocoder.vocoder_options import PITCH_INPUTS
 from vocoder.wavenet import create_wavenet, mu_law_encode, silence
-from wordless.base.coverage import TrainingSound
 from wordless.base.messages import InputError
 
 
@@ -55,20 +54,6 @@ def test_targets_are_the_samples_of_their_codes(lengths: list[int], step: int, c
         assert bool((batch.targets[row, last:] == NOT_COUNTED).all())
         before = torch.cat([torch.tensor([silence()]), levels])[begin:end]
         assert torch.equal(batch.previous[row, : end - begin], before)
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.integers(1, 1200), min_size=1, max_size=5), st.integers(0, 4), st.integers(4, 6))
-def test_the_codes_that_a_training_says_it_read_are_those_of_its_crops(
-    lengths: list[int], steps: int, crop: int
-) -> None:
-    crops = Crops(numbered(lengths), tiny_config(), CropsConfig(batch_size=3, crop_codes=crop))
-    told = TrainingSound(lengths=crops.code_counts, unit_seconds=1.0, passages=crops.passages).coverage(steps)
-    frames = [crops.batch(step).spectrogram[:, ::PATCH_FRAMES, 0].flatten().tolist() for step in range(steps)]
-    codes = [code for each in frames for code in each if code > 0]
-    total = int(crops.code_counts.sum())
-    assert told["passes"] == pytest.approx(len(codes) / total)
-    assert told["share"] == pytest.approx(len({*codes}) / total)
 
 
 @pytest.mark.parametrize("turns", [None, np.array([4, 7, 2])])

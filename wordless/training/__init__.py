@@ -97,6 +97,25 @@ class StartableFitConfig(LargeFitConfig):
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """What a training reads of its recordings."""
+
+    batch_size: int  # of a step, over all parts and processes
+    seconds: float  # of an example, on average
+    hours: float  # of all training recordings
+
+    def describe(self, record: "TrainingRecord") -> str:
+        """Write, such as "600 steps × 32 examples of 2 s = 0.73 passes of 4.4 hours"."""
+        planned = f" of {record['planned']:,}" if "planned" in record else ""
+        passes = record["steps"] * self.batch_size * self.seconds / 3600 / self.hours if self.hours else 0.0
+        length = f"{self.hours:,.1f} hours" if self.hours >= 1 else f"{60 * self.hours:.1f} minutes"
+        return (
+            f"{record['steps']:,}{planned} steps × {self.batch_size:,} examples of {self.seconds:.3g} s = "
+            f"{f'{passes:,.1f}' if passes >= 1 else f'{passes:.2g}'} passes of {length}"
+        )
+
+
 class Point(TypedDict):
     """One point of a training curve; losses per item."""
 
@@ -115,4 +134,5 @@ class _Record(TypedDict):
 class TrainingRecord(_Record, total=False):
     """Result of one training."""
 
+    passes: str  # as of `Examples.describe`
     planned: int  # steps of a training that stopped before them, because validation no longer improved

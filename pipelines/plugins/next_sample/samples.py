@@ -41,11 +41,10 @@ from vocoder.vocoder import joined_sound
 from vocoder.vocoder_options import Sampling
 from wordless.audio.recordings.manifest import Clips, choose_randomly
 from wordless.audio.waveform import Waveform
-from wordless.base.coverage import TrainingSound
 from wordless.base.devices import choose_device
 from wordless.base.seeds import sound_seed
 from wordless.base.threads import one_thread
-from wordless.training import FitConfig
+from wordless.training import Examples, FitConfig
 
 NEXT_SAMPLE = "next_sample"  # the stage; its artifacts of models are next_sample_<model>
 _SCORES, SAMPLE_SOUNDS = "scores.json", "sounds.json"
@@ -74,9 +73,9 @@ def train_sample_model(
     train, validation = (
         SampleCrops(split_samples(waveforms, split), crops, history=config.history) for split in TRAINED_ON
     )
-    lengths = np.diff(train.clips.offsets)
-    sound = TrainingSound(lengths=lengths, unit_seconds=1 / config.sample_rate, passages=train.passages)
-    run.fit("next_sample.fit", model, train, list(validation.batches(VALIDATION_BATCHES)), loss, fit, sound=sound)
+    rate, total = config.sample_rate, len(train.clips.samples)
+    examples = Examples(batch_size=crops.batch_size, seconds=crops.samples / rate, hours=total / rate / 3600)
+    run.fit("next_sample.fit", model, train, list(validation.batches(VALIDATION_BATCHES)), loss, fit, examples)
     if run.gang.rank == 0:
         SampleLanguageModel(model).save_pretrained(run.folder)
 

@@ -27,7 +27,7 @@ from tests.pipelines.jobs import conftest as finetuning
 from tests.pipelines.tiny import silent_session
 from tests.pipelines.tiny_chain import TINY, composed
 from wordless.base.devices import Batch
-from wordless.training import FitConfig, Point
+from wordless.training import Examples, FitConfig, Point
 
 FIT = FitConfig(precision="fp32", steps=8, lr=0.02, warmup_steps=2, validate_every=2, checkpoint_minutes=0)
 STEPS = [2, 4, 6, 8]
@@ -129,7 +129,15 @@ class Place:
 @stage("lm", title="a tiny model", keys={"batches": lambda batches: None})
 def tiny_model(run: StageRun, batches: Noise, fit: FitConfig) -> None:
     torch.manual_seed(0)
-    run.fit("lm.fit", nn.Linear(4, 4), batches, [Noise().batch(99)], loss, fit)
+    run.fit(
+        "lm.fit",
+        nn.Linear(4, 4),
+        batches,
+        [Noise().batch(99)],
+        loss,
+        fit,
+        Examples(batch_size=8, seconds=1.0, hours=1.0),
+    )
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.reference import regression_by_adamw
 from tests.wordless.training.fitting import fit_silently
 from wordless.base.devices import Batch, fast_products
 from wordless.base.messages import InputError
-from wordless.training import MOST_STEPS, PATIENCE, REFERENCE_SECONDS, FitConfig, Point, TrainingRecord
+from wordless.training import MOST_STEPS, PATIENCE, REFERENCE_SECONDS, Examples, FitConfig, Point, TrainingRecord
 from wordless.training.fit import (
     CheckpointError,
     Gang,
@@ -409,3 +409,10 @@ def test_products_are_fast_on_gpus_alone_and_only_in_training() -> None:
         with fast_products(torch.device(device)):
             assert torch.backends.cuda.matmul.allow_tf32 == wanted
         assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_passes_are_steps_times_the_sound_of_a_batch_over_all_sound() -> None:
+    examples, record = Examples(batch_size=32, seconds=2.0, hours=4.4), TrainingRecord(curve=[], steps=600, kept_step=1)
+    assert examples.describe(record) == "600 steps × 32 examples of 2 s = 2.4 passes of 4.4 hours"
+    record = TrainingRecord(curve=[], steps=30, kept_step=1, planned=1800)
+    assert examples.describe(record) == "30 of 1,800 steps × 32 examples of 2 s = 0.12 passes of 4.4 hours"
