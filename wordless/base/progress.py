@@ -100,24 +100,13 @@ class Terminal:
         silent = silent or rank() > 0
         self.console = Console(file=sys.stderr, quiet=silent, highlight=False, soft_wrap=True, emoji=False)
         self.log = None if silent else log
-        self._place, self.shared, self._silenced = place, shared or bool(place), False
+        self._place, self.shared = place, shared or bool(place)
 
     def say(self, line: str) -> None:
         """Print one line; control characters in it are escaped."""
-        if self._silenced:
-            return
         told = escape(f"{self._place}  {line}" if self._place else line)
         self.console.print(told, markup=False)
         self.record(told)
-
-    @contextmanager
-    def silenced(self, silenced: bool = True) -> Iterator[None]:
-        """Print no lines during the block, except those in a block of `computing`."""
-        before, self._silenced = self._silenced, silenced
-        try:
-            yield
-        finally:
-            self._silenced = before
 
     def record(self, line: str) -> None:
         """Append a line to the log without printing it."""
@@ -128,12 +117,11 @@ class Terminal:
     def computing(self, title: str) -> Iterator[None]:
         """Print what the block computes: before the block, or after it with its seconds if processes share the log."""
         started = time.monotonic()
-        with self.silenced(False):
-            if not self.shared:
-                self.say(f"computing {title}")
-            yield
-            if self.shared:
-                self.say(f"finished  {title}, {time.monotonic() - started:.0f} s")
+        if not self.shared:
+            self.say(f"computing {title}")
+        yield
+        if self.shared:
+            self.say(f"finished  {title}, {time.monotonic() - started:.0f} s")
 
     @contextmanager
     def working(self, title: str, total: int, unit: str) -> Iterator[Progress]:
