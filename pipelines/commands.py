@@ -11,8 +11,6 @@ from pipelines.jobs.speaking import decode_codes, generate_sounds
 from pipelines.jobs.sweep_runs import RUN_FOLDERS
 from pipelines.plugins.demo import DemoConfig, demo
 from pipelines.plugins.demo.server import serve
-from pipelines.plugins.figures import FiguresConfig, figures
-from pipelines.plugins.figures.chart_files import write_figures
 from pipelines.plugins.finetune import FinetuneConfig, finetune
 from pipelines.plugins.finetune.finetune_backbone import finetune_backbone
 from pipelines.probe_run import ProbeRunConfig, probe
@@ -96,14 +94,6 @@ COMMANDS: Mapping[str, Command] = {
         options=DemoConfig,
         check=demo,
         job=serve,
-    ),
-    "figures": Command(
-        name="figures",
-        purpose="the charts of a run or a sweep as files for a paper: PDF, SVG or PNG",
-        options=FiguresConfig,
-        check=figures,
-        job=write_figures,
-        meant=("charts", "plot"),
     ),
     "runs": Command(
         name="runs",

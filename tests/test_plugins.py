@@ -26,7 +26,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "speech_judges": (),
     "next_sample": ("lm/samples", "conf/next_sample", "conf/experiment/next_sample.yaml"),
 }
-ALL_FILES = FILES | dict.fromkeys(("figures", "finetune", "demo"), ())  # commands
+ALL_FILES = FILES | dict.fromkeys(("finetune", "demo"), ())  # commands
 QUICK = ("codes", "rates")  # a small and a deep one: their trees are tested outside the slow suite, too
 # the tables that import plugins -> the dictionary that holds the lines
 TABLES = {

@@ -1,7 +1,8 @@
 """The helpers of all charts: dots with intervals, curves and spectrograms.
 
 A chart is a function that is `styled`: it fills a figure of matplotlib and returns it as a `Chart`. On a page a chart
-is inline SVG whose colours are variables, for light and dark pages. Text stays text, in the page's font.
+is inline SVG whose colours are variables, for light and dark pages. Text stays text, in the page's font. The folder
+``charts`` beside the page has each chart as SVG and PDF, for papers.
 """
 
 import io
@@ -10,7 +11,8 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import cached_property, wraps
+from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 import matplotlib
@@ -26,11 +28,13 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from pipelines.pages.phrasing import number, percent
 from pipelines.results.run_record import Row
+from wordless.base.files import write_aside
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Look = dict[str, Any]  # arguments of matplotlib's `plot`
 Interval = Literal["", "band", "bars", "area"]  # area: from 0 to the values, without a line
+CHARTS = "charts"  # folder beside a page
 WIDTH = 340.0  # CSS pixels
 FONT_SIZE = 10.5  # CSS pixels
 CURVE_HEIGHT = 215  # CSS pixels, of a chart of curves
@@ -105,23 +109,37 @@ def sheet(height: float, width: float = WIDTH) -> Figure:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Chart:
-    """A drawing: an element of a page, or, by ``figure.savefig``, a file of its own."""
+    """A drawing: an element of a page, and files of its own."""
 
     figure: Figure
     name: str  # unique on the page; equal names and equal data give equal bytes
     description: str  # for screen readers
     scrolls: bool = False  # keeps its size, so that its text can be read, and is wider than a phone
 
+    @cached_property
+    def svg(self) -> bytes:
+        """The drawing as a file; its text stays text, in DejaVu Sans or another font without serifs."""
+        return self._saved("svg", ("Date", "Creator", "Format", "Type"))
+
+    @property
+    def pdf(self) -> bytes:
+        """The drawing as a file that holds its fonts, as TrueType, which journals ask for."""
+        return self._saved("pdf", ("Creator", "Producer", "CreationDate"))
+
     @styled
-    def __html__(self) -> Markup:
-        written = io.StringIO()
-        with matplotlib.rc_context({"svg.hashsalt": self.name, "figure.constrained_layout.use": False}):
+    def _saved(self, form: str, unnamed: Sequence[str]) -> bytes:
+        """Write the drawing without names of programs and times, so that equal charts are equal bytes."""
+        written = io.BytesIO()
+        own = {"svg.hashsalt": self.name, "pdf.fonttype": 42, "figure.constrained_layout.use": False}
+        with matplotlib.rc_context(own):
             if layout := self.figure.get_layout_engine():
                 layout.execute(self.figure)
                 self.figure.set_layout_engine(None)  # or `savefig` draws all that is in the figure twice
-            # No key of the metadata: they would name the program and the time.
-            self.figure.savefig(written, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-        text = written.getvalue()
+            self.figure.savefig(written, format=form, metadata=dict.fromkeys(unnamed))
+        return written.getvalue()
+
+    def __html__(self) -> Markup:
+        text = self.svg.decode()
         # Identifiers that nothing refers to are those of other charts of the page, too.
         unneeded = r'<style.*?</style>| id="(?![a-zC][0-9a-f]{10}")[^"]*"|(?<=>)\s+(?=<)'
         body = re.sub(unneeded, "", text[text.index("<svg") :].strip(), flags=re.DOTALL)
@@ -134,6 +152,18 @@ class Chart:
         region = '<div class="scrolled" role="region" tabindex="0" aria-label="{}"><div style="width: {:.0f}px">'
         width = self.figure.get_figwidth() * 72
         return Markup(region).format(self.description, width) + drawn + Markup("</div></div>")
+
+
+def write_charts(beside: Path, charts: Iterable[Chart]) -> None:
+    """Write charts as SVG and PDF into the folder ``charts`` beside a page, without those of an earlier page."""
+    folder, written = beside / CHARTS, set[Path]()
+    for chart in charts:
+        folder.mkdir(exist_ok=True)
+        for path, content in ((folder / f"{chart.name}.svg", chart.svg), (folder / f"{chart.name}.pdf", chart.pdf)):
+            write_aside(path, content)
+            written.add(path)
+    for earlier in {*folder.glob("*.svg"), *folder.glob("*.pdf")} - written:
+        earlier.unlink()
 
 
 def shortened(text: str, length: int = 28) -> str:

@@ -40,6 +40,7 @@ from pipelines.pages.charts import (
     sheet,
     shortened,
     styled,
+    write_charts,
     write_percent,
 )
 from pipelines.pages.phrasing import decibels, draw, full_name, number, percent
@@ -67,15 +68,17 @@ MAX_CODES = 1024  # bars; the outline of a larger codebook looks the same
 
 
 def write_report(folder: Path, results: Results) -> Path:
-    """Draw ``report.html`` from the results of a run folder, and give its path; broken sounds are refused."""
+    """Draw ``report.html``, and its charts as files, from the results of a run folder; broken sounds are refused."""
     kinds, listening = {*results["figures"]["of"]}, results.get("listening", {})
     own = plugins(results)
     more = [chart for each in own for chart in each.charts(folder, results)]
+    charts = {chart.name: chart for chart in (*report_charts(results), *sound_charts(folder, results), *more)}
+    write_charts(folder, charts.values())
     excerpts = listening.get("excerpts") or listening.get("clips") or []
     page = draw(
         "report.html.jinja",
         results=results,
-        charts={chart.name: chart for chart in (*report_charts(results), *sound_charts(folder, results), *more)},
+        charts=charts,
         sounds_among=partial(sounds_among, [sound for each in own for sound in each.sounds(results)]),
         players=headline(folder, results),
         clip_title=clip_title,

@@ -33,6 +33,7 @@ from pipelines.pages.charts import (
     curves_chart,
     look,
     shortened,
+    write_charts,
 )
 from pipelines.pages.phrasing import LATEX, draw, full_name, interval, latex_table, noise_label, number, percent
 from pipelines.pages.report import learning_charts, line_look
@@ -266,17 +267,19 @@ def finished_runs(sweep: Path, jobs: Sequence[Job]) -> tuple[Runs, list[Job]]:
 
 
 def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> tuple[Runs, list[Job]]:
-    """Write page and tables into the sweep's folder; ``command`` resumes the sweep.
+    """Write page, charts and tables into the sweep's folder; ``command`` resumes the sweep.
 
     Return the finished runs and the jobs that failed, with their reasons.
     """
     runs, failures = finished_runs(sweep, jobs)
     write_aside(sweep / SWEEP_TABLE, _csv(runs))
     write_aside(sweep / LATEX, _latex(runs))
+    charts = sweep_charts(runs)
+    write_charts(sweep, charts.values())
     page = draw(
         "sweep.html.jinja",
         runs=runs,
-        charts=sweep_charts(runs),
+        charts=charts,
         recognised_name=_RECOGNISED,
         kinds=CHOICES,
         original=ORIGINAL,
