@@ -185,19 +185,13 @@ class GPT(nn.Module):
 
     @torch.no_grad()
     def states(self, tokens: Tensor, *, of: Collection[States | Literal["embeddings"]] = RESIDUAL) -> dict[str, Tensor]:
-        """Map tokens ``(batch, positions)`` to the states of each layer ``(batch, positions, dim)``, as `states_of`."""
-        return self.states_of(*self.embed(tokens), of=of)
-
-    @torch.no_grad()
-    def states_of(
-        self, embedded: Tensor, layout: BatchLayout, *, of: Collection[States | Literal["embeddings"]]
-    ) -> dict[str, Tensor]:
-        """Compute the states of each layer ``(batch, positions, dim)`` from the first layer's inputs.
+        """Map tokens ``(batch, positions)`` to the states of each layer ``(batch, positions, dim)``.
 
         ``embeddings`` are ``layer_0``. ``residual`` states are ``layer_1`` and so on, the last ones before the final
         normalisation. ``inner`` states are the inner activations of `layer_states`, ``inner_1`` and so on, ``ffn_dim``
         wide.
         """
+        embedded, layout = self.embed(tokens)
         found, inner = {"layer_0": embedded} if "embeddings" in of else {}, dict[str, Tensor]()
         if {"residual", "inner"} & {*of}:
             for number, (activations, output) in enumerate(layer_states(self.transformer.decoder, embedded, layout), 1):

@@ -497,8 +497,8 @@ class LanguageModel(nn.Module):
             batch, passages = passages[:most], passages[most:]
             ends = torch.tensor([1 + (own.stop - own.start) * per_step for _, own in batch])
             places = [(row, 1 + (own.counted - own.start) * per_step) for row, own in batch]
-            embedded = self.gpt.embed(_padded([read[row](window) for row, window in batch]))
-            yield places, {name: (each, ends) for name, each in self.gpt.states_of(*embedded, of=of).items()}
+            states = self.gpt.states(_padded([read[row](window) for row, window in batch]), of=of)
+            yield places, {name: (each, ends) for name, each in states.items()}
 
     # Probabilities
 

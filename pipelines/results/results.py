@@ -189,7 +189,7 @@ def _described(row: Method, made: Made, settings: RunSettings) -> MethodRecord:
                 weights.append(parameters_of(named[name].folder / WEIGHTS))
                 trained += [name] if each is method and (named[name].folder / CURVE).is_file() else []
                 break
-        if method.reads_codes and not method.sound:
+        if method.reads_codes:
             trained.append("tokenizer")
     seconds = [sum(training_costs(each, made).values()) for each in dict.fromkeys(trained) if each in named]
     return MethodRecord(
