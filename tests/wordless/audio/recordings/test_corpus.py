@@ -179,7 +179,7 @@ def test_a_closed_folder_is_set_aside(tmp_path: Path, tone: Tone, monkeypatch: p
 
 
 WORDS = {"up/a.wav": "", "t.csv": "path,words\nup/a.wav,hello\n"}
-LISTED = {"t.csv": "path\n0.wav\n1.wav\n2.wav\n"}
+TWO_MISSING = {"t.csv": "path\n0.wav\n1.wav\n2.wav\n"}
 LISTED = {"root": "corpus", "table": "t.tsv"}
 SPLIT_NAMED_OTHERWISE = {f"{n}.wav": "" for n in range(6)} | {
     "t.tsv": "path\tsplit\n" + "".join(f"{n}.wav\t{n % 3}\n" for n in range(6))
@@ -221,8 +221,8 @@ SPLIT_NAMED_OTHERWISE = {f"{n}.wav": "" for n in range(6)} | {
         ({}, {"segment_silence_dbfs": -50.0}, r"^segment_silence_dbfs\b.*seconds"),
         (WORDS, {"table": "t.csv", "label_type": "text"}, r"label_type is text\b.*columns\.label"),
         (WORDS, {"label_type": "text"}, "label_type is text"),
-        ({"0.wav": "", **LISTED}, {"table": "t.csv"}, r"t\.csv:3: 1\.wav\b.*2 of 3 files.*missing=list"),
-        (LISTED, {"table": "t.csv", "missing": "list"}, "3 of 3 files"),
+        ({"0.wav": "", **TWO_MISSING}, {"table": "t.csv"}, r"t\.csv:3: 1\.wav\b.*2 of 3 files.*missing=list"),
+        (TWO_MISSING, {"table": "t.csv", "missing": "list"}, "3 of 3 files"),
         ({"song.txt": "x"}, {}, r"1 \.txt.*\.wav, \.flac"),
         ({"x/yes-0.wav": ""}, {"pattern": "{label}_{index}.wav"}, r"\b1 file .*'x/yes-0\.wav'"),
         ({"a.wav": "no sound", "b.wav": "no sound", "short.wav": ""}, {"inspection": InspectionConfig(min_seconds=1)},
@@ -674,7 +674,7 @@ def test_a_folder_with_a_mark_is_one_class_in_both_forms(tmp_path: Path, tone: T
 
 
 def test_missing_files_may_be_set_aside(tmp_path: Path, tone: Tone) -> None:
-    write_files(tmp_path, {"0.wav": "", **LISTED}, tone)
+    write_files(tmp_path, {"0.wav": "", **TWO_MISSING}, tone)
     manifest, rejected = train_all(tmp_path, table="t.csv", missing="list")
     assert [clip.path for clip in manifest.clips] == ["0.wav"]
     assert [each.path for each in rejected] == ["1.wav", "2.wav"]
