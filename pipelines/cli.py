@@ -95,7 +95,7 @@ def call(name: str, words: list[str]) -> None:
     """Run one command, or exit with code 2 if there is none of that name."""
     table = commands()
     if name not in table:
-        meant = next((own for own, each in table.items() if name in each.meant), name)
+        meant = next((own for own, each in table.items() if name in each.synonyms), name)
         refuse(f"{name!r} is not a command; {suggestion(meant, table)}")
     sys.argv = [f"wordless {name}", *words]
     from pipelines.commandline.command import start

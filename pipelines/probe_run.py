@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pipelines.commandline.composed_config import completed
-from pipelines.settings.run_settings import OFTEN, CorpusCommand, ReadingConfig, corpus_command, require_recordings
+from pipelines.settings.run_settings import OFTEN, CorpusCommand, ReadingConfig
 from pipelines.store.outputs import require_kind
 from pipelines.store.run_parts import require_output
 from pipelines.store.shared_options import ModelOptions
@@ -39,10 +38,3 @@ class ProbeRunConfig(CorpusCommand, ModelOptions):
     def folder(self) -> Path:
         """The folder on whose behalf artifacts of the store are kept: that of the run, unless the run is on the hub."""
         return self.output.parent if self.output is not None and is_on_hub(self.model) else self.model
-
-
-def probe(config: dict[str, object]) -> tuple[ProbeRunConfig]:
-    """Probe the models of a run on the corpus that a composed config describes."""
-    settings = corpus_command(ProbeRunConfig, completed(ProbeRunConfig, config))
-    require_recordings(settings.corpus)
-    return (settings,)

@@ -1,29 +1,20 @@
-"""``wordless encode``, ``embed``, ``score`` and ``predict``, which read recordings: their options, and first checks."""
+"""Options of ``wordless encode``, ``embed``, ``score`` and ``predict``, which read recordings."""
 
-import os
 import re
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
-from typing import ClassVar, cast
+from pathlib import Path
+from typing import ClassVar
 
 from lm.probing.vectors import Pooling
-from pipelines.methods.methods_table import reads_sound
-from pipelines.store.outputs import prepare_output, require_kind, require_new, require_table
-from pipelines.store.run_parts import ModelPart, is_finetuned, part_of, run_of
+from pipelines.store.outputs import require_kind, require_table
 from pipelines.store.shared_options import EngineOptions, ModelOptions, RateOptions, WorkerOptions
 from pipelines.store.store import StoreOptions
-from wordless.audio.recordings.annotations import candidates_at, kind_of, recordings_at
-from wordless.audio.recordings.corpus import find_recordings
+from wordless.audio.recordings.annotations import kind_of
 from wordless.audio.recordings.corpus_config import AnnotationOptions, CorpusConfig
-from wordless.audio.recordings.folders import expand_home
-from wordless.audio.recordings.manifest import Clips, writable
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.audio.waveform import EXTENSIONS
-from wordless.base.messages import InputError, within
+from wordless.base.messages import InputError
 from wordless.base.options import REQUIRED, option
-from wordless.base.saved_models import fetch, hub_address, is_on_hub
 
 _TABLES = (".tsv", ".txt", ".csv", ".jsonl", ".json", ".ndjson")  # that list recordings
 ALL = "all"  # layer: every candidate
@@ -42,13 +33,6 @@ class StoredOptions(InputOptions, StoreOptions):
         "a recording, or a folder of recordings, embed: or a table of them such as runs/x/manifest.tsv; "
         "<output>.rejected.tsv lists what is set aside, <output>.account.tsv all that was read",
     )
-
-
-def require_writable_folder(place: Clips, output: Path) -> None:
-    """Refuse a folder of recordings whose name a table cannot hold."""
-    if not writable(str(place.root)):
-        problem = f"input={place.root} holds a tab, a line break or bytes that are not UTF-8"
-        raise InputError(f"{problem}, which {output} cannot hold; rename the folder")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,16 +64,6 @@ class EncodeConfig(StoredOptions, EngineOptions):
     def as_units(self) -> bool:
         """Whether text units are written."""
         return self.output.suffix.lower() == ".km"
-
-
-def encode(settings: EncodeConfig) -> tuple[EncodeConfig, Clips, Path]:
-    tokenizer_folder = part_of(settings.model, "tokenizer")
-    recordings = recordings_at(settings.input, settings)
-    prepare_output(settings.output)
-    listed, begin = settings.output.with_suffix(".tsv"), os.fsencode(recordings.root.absolute()) + b"\n"
-    if settings.as_units and listed.is_file() and not listed.read_bytes().startswith(begin):
-        require_new(listed)  # a list of these recordings may be of this command, which was killed
-    return settings, recordings, tokenizer_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,23 +119,6 @@ class EmbedConfig(StoredOptions):
         return replace(given, annotations=self.annotations, tier=self.tier)
 
 
-def embed(settings: EmbedConfig) -> tuple[EmbedConfig, Path, Clips]:
-    part = cast("ModelPart", settings.method) if reads_sound(settings.method) else None
-    rule = "the hub gives commands no such model: name the folder of the run"
-    settings.refuse_if(part is not None and is_on_hub(settings.model), "model", rule)
-    part_of(settings.model, part or "lm")
-    run = run_of(settings.model)
-    if settings.is_table:
-        with within("", table="input"):
-            found = find_recordings(settings.corpus).named("", table="input")
-    elif settings.root is not None:
-        raise InputError(f"root={settings.root}, but input={settings.input} is no table that lists recordings")
-    else:
-        found = candidates_at(settings.input, settings)
-    prepare_output(settings.output)
-    return settings, run, found
-
-
 @dataclass(frozen=True, kw_only=True)
 class TableOptions(InputOptions):
     """Options of commands that print a line for each recording, and write a table of all."""
@@ -180,20 +137,6 @@ class TableOptions(InputOptions):
         if self.output is not None:
             require_table(self.output, *self.suffixes)
 
-    def recordings(self) -> tuple[Clips, ...]:
-        """Find the recordings of each named place, and their annotated parts; ``[a.wav,b.wav]`` names several."""
-        # The option is one text, because a path may hold a comma or a space, or even begin and end with brackets.
-        whole = self.input.strip()
-        several = whole.startswith("[") and whole.endswith("]") and not os.path.lexists(whole)
-        names = [name.strip().strip("\"'") for name in whole[1:-1].split(",")] if several else [self.input]
-        if not all(names):
-            raise InputError(f"input={self.input} names no recording; write input=a.wav or input=[a.wav,b.wav]")
-        found = tuple(recordings_at(expand_home(name, "input"), self) for name in names)
-        if self.output is not None:
-            for place in found:
-                require_writable_folder(place, self.output)
-        return found
-
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreConfig(TableOptions):
@@ -203,26 +146,6 @@ class ScoreConfig(TableOptions):
     """
 
     suffixes = (*TableOptions.suffixes, ".txt")
-
-
-def submitted_name(path: str) -> str:
-    """Return a recording's name as ZeroSpeech 2021 writes it, as in ``aAaONTsOqWs -2.031`` of ``lexical/dev.txt``."""
-    return PurePosixPath(path).stem
-
-
-def score(settings: ScoreConfig) -> tuple[ScoreConfig, Sequence[Clips], Path, Path]:
-    tokenizer, model = part_of(settings.model, "tokenizer"), part_of(settings.model, "lm")
-    recordings = settings.recordings()
-    if settings.output is not None:
-        names = Counter(submitted_name(clip.name) for place in recordings for clip in place.clips)
-        for name, count in names.items() if settings.output.suffix.lower() == ".txt" else ():
-            if count > 1 or len(name.split()) != 1:
-                problem = f"is the name of {count} recordings" if count > 1 else "holds a space"
-                rule = f"{name!r} {problem}, and a line has a name without folder, suffix and spaces, and a score"
-                remedy = "rename recordings, or write a .tsv file"
-                raise InputError(option="output", value=settings.output, rule=rule, remedy=remedy)
-        prepare_output(settings.output)
-    return settings, recordings, tokenizer, model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,20 +159,3 @@ class PredictConfig(TableOptions, RateOptions):
     method: str = option(
         "auto", "of a run: the method whose probe predicts, such as log_mel or gpt; auto: the best on validation clips"
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        rule = "a fine-tuned model has no other methods: leave it out, or name a run"
-        finetuned = is_on_hub(self.model) or is_finetuned(self.model)
-        self.refuse_if(finetuned and self.method != "auto", "method", rule)
-        if not finetuned:
-            part_of(self.model, "tokenizer", otherwise="name a folder that wordless finetune wrote, or ")
-
-
-def predict(settings: PredictConfig) -> tuple[PredictConfig, Sequence[Clips]]:
-    recordings = settings.recordings()
-    if address := hub_address(settings.model):
-        settings = replace(settings, model=fetch(address, "finetuned", ""))
-    if settings.output is not None:
-        prepare_output(settings.output)
-    return settings, recordings

@@ -1,17 +1,15 @@
-"""``wordless decode`` and ``generate``: sound from codes, of recordings or of a language model."""
+"""Options of ``wordless decode`` and ``generate``: sound from codes, of recordings or of a language model."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from lm.gpt import CodeSampling
-from pipelines.store.outputs import prepare_output, require_kind
-from pipelines.store.run_parts import part_of
+from pipelines.store.outputs import require_kind
 from pipelines.store.shared_options import ModelOptions
 from pipelines.store.store import StoreOptions
-from vocoder.kinds import BY_KEY, CHOICES, GRIFFIN_LIM, SynthesisMethod
+from vocoder.kinds import BY_KEY, CHOICES, SynthesisMethod
 from vocoder.vocoder_options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling, VoiceOptions
-from wordless.base.messages import InputError
 from wordless.base.options import REQUIRED, option
 
 _NONE = "none"  # in place of a synthesis method: only codes
@@ -88,25 +86,6 @@ class DecodeConfig(SpeechOptions, Sampling, StoreOptions):
         return Sampling(**{field.name: getattr(self, field.name) for field in fields(Sampling)})
 
 
-def vocoder_of(model: Path, kind: SynthesisMethod) -> Path | None:
-    """Return the folder of the vocoder that a synthesis method needs; None for one that is not learned."""
-    if not kind.learned:
-        return None
-    return part_of(model, "vocoder", otherwise=f"choose synthesis={GRIFFIN_LIM.key}, which needs no vocoder, or ")
-
-
-def decode(settings: DecodeConfig) -> tuple[DecodeConfig, Path]:
-    """Decode codes; a command that was killed goes on after its finished clips."""
-    tokenizer_folder = part_of(settings.model, "tokenizer", rates=True)
-    vocoder_of(settings.model, settings.kind)
-    if not settings.input.exists():
-        raise InputError(f"input={settings.input} does not exist; name codes that wordless encode wrote, or text units")
-    if settings.pitch_of is not None and not settings.pitch_of.is_file():
-        raise InputError(f"pitch_of={settings.pitch_of} is no file; name a recording")
-    prepare_output(settings.output)
-    return settings, tokenizer_folder
-
-
 @dataclass(frozen=True, kw_only=True)
 class GenerateConfig(SpeechOptions, CodeSampling):
     """Options of ``wordless generate``.
@@ -145,15 +124,3 @@ class GenerateConfig(SpeechOptions, CodeSampling):
     def sampling(self) -> Sampling:
         """Sampling options of the sound; the language model has its own."""
         return self.sampled(temperature=self.vocoder_temperature, seed=self.seed, group=self.group)
-
-
-def generate(settings: GenerateConfig) -> tuple[GenerateConfig]:
-    """Prompt -> codes -> language model -> vocoder; ends with WAV files and codes.parquet."""
-    for part in ("tokenizer", "lm"):
-        part_of(settings.model, part, rates=True)
-    if settings.kind is not None:
-        vocoder_of(settings.model, settings.kind)
-    if settings.prompt is not None and not settings.prompt.is_file():
-        raise InputError(f"prompt={settings.prompt} is no file; name a recording, or none: prompt=null")
-    prepare_output(settings.output)
-    return (settings,)

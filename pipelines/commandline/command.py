@@ -57,17 +57,14 @@ SECONDS_TO_BE_ENDED = 5.0  # torchrun looks after its processes ten times a seco
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """A command: its options, what it refuses before it works, and its work."""
+    """A command: its options and its work."""
 
     name: str
     purpose: str
     options: type  # the dataclass of its options
-    # Gets the options, refuses those that cannot be followed, and returns the arguments of `job`; without a job it does
-    # everything.
-    check: Callable[[Any], Any]
-    job: Callable[..., object] | None = None
-    completes: bool = False  # whether `check` gets the composed config, some of whose values follow from others
-    meant: tuple[str, ...] = ()  # words that people try for the command
+    run: Callable[[Any], object]  # checks the options and does the work
+    takes_config: bool = False  # whether `run` gets the composed config: some values follow from others or the machine
+    synonyms: tuple[str, ...] = ()  # words that people try for the command
     folders: Mapping[str, object] = field(default_factory=lambda: NO_FOLDER)  # of Hydra: the folder of a run, callbacks
 
 
@@ -122,12 +119,10 @@ def compose(own: Command, overrides: Sequence[str] = (), *, return_hydra_config:
 
 
 def perform(own: Command, config: dict[str, object]) -> None:
-    """Check the config of a command, and do its work."""
+    """Do the work of a command with a composed config."""
     if config.get("device") == "cuda":
         require_driver()
-    arguments = own.check(config if own.completes else build(own.options, config, name=""))
-    if own.job is not None:
-        own.job(*arguments)
+    own.run(config if own.takes_config else build(own.options, config, name=""))
 
 
 def open_streams() -> None:

@@ -7,11 +7,12 @@ the end. `encoded` keeps codes in an artifact: a killed command goes on after th
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -19,8 +20,9 @@ import pyarrow.parquet as pq
 
 from lm.language_tests import Score, score
 from lm.model import LanguageModel
-from pipelines.recordings import EncodeConfig, InputOptions, ScoreConfig, TableOptions, submitted_name
-from pipelines.store.outputs import new_file, new_folder
+from pipelines.recordings import EncodeConfig, InputOptions, ScoreConfig, TableOptions
+from pipelines.store.outputs import new_file, new_folder, prepare_output, require_new
+from pipelines.store.run_parts import part_of
 from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.store import CachedArtifact, Store, StoreConfig, StoreOptions, note_finished, write_json
 from tokenizer.codes import require_same_codebook
@@ -32,6 +34,8 @@ from wordless.audio.decoding import Recording, count_samples, file_key
 from wordless.audio.reading import CHANGED, ChannelPowers, cancelled, read_blocks, resampled_length
 from wordless.audio.recordings.account import Account, Item
 from wordless.audio.recordings.accounting import take_account
+from wordless.audio.recordings.annotations import recordings_at
+from wordless.audio.recordings.folders import expand_home
 from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
 from wordless.audio.recordings.manifest import (
     ACCOUNT,
@@ -203,6 +207,22 @@ def attempted(work: Callable[[Clip], R | Rejected], clip: Clip, *, stored: bool 
         return Rejected.by(clip.name, error)
 
 
+def recordings_of(settings: TableOptions) -> tuple[Clips, ...]:
+    """Find the recordings of each place of the input, and their annotated parts; ``[a.wav,b.wav]`` names several."""
+    # The option is one text, because a path may hold a comma or a space, or even begin and end with brackets.
+    whole = settings.input.strip()
+    several = whole.startswith("[") and whole.endswith("]") and not os.path.lexists(whole)
+    names = [name.strip().strip("\"'") for name in whole[1:-1].split(",")] if several else [settings.input]
+    if not all(names):
+        raise InputError(f"input={settings.input} names no recording; write input=a.wav or input=[a.wav,b.wav]")
+    found = tuple(recordings_at(expand_home(name, "input"), settings) for name in names)
+    for place in found if settings.output is not None else ():
+        if not writable(str(place.root)):
+            problem = f"input={place.root} holds a tab, a line break or bytes that are not UTF-8"
+            raise InputError(f"{problem}, which {settings.output} cannot hold; rename the folder")
+    return found
+
+
 def read_all(
     settings: TableOptions, places: Sequence[Clips], work: Callable[[Path, Clip], R | Rejected], title: str
 ) -> Iterator[tuple[str, R]]:
@@ -287,10 +307,16 @@ class Shards:
             yield from read_codes(file)[1]
 
 
-def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folder: Path) -> None:
-    """Encode the recordings into shards of the store, and write the output from these."""
+def encode_recordings(settings: EncodeConfig) -> None:
+    """Encode recordings into shards of the store, and write the output from these."""
+    output, tokenizer_folder = settings.output, part_of(settings.model, "tokenizer")
+    recordings = recordings_at(settings.input, settings)
+    prepare_output(output)
+    listed, begin = output.with_suffix(".tsv"), os.fsencode(recordings.root.absolute()) + b"\n"
+    if settings.as_units and listed.is_file() and not listed.read_bytes().startswith(begin):
+        require_new(listed)  # a list of these recordings may be of this command, which was killed
     encoder = partial(load_tokenizer, tokenizer_folder, str(choose_device(settings.device)))
-    codes_format, output = encoder().format, settings.output
+    codes_format = encoder().format
     streams, parts = codes_format.spectral_streams, int(recordings.frame.segment.notna().sum())
     rule = f"text units hold one stream, and the tokenizer {tokenizer_folder} has {streams}: name a .parquet file"
     settings.refuse_if(settings.as_units and streams > 1, "output", rule)
@@ -378,11 +404,33 @@ def _count_samples(path: Path, clip: CodedClip) -> int:
     return count_samples(path)
 
 
+def submitted_name(path: str) -> str:
+    """Return a recording's name as ZeroSpeech 2021 writes it, as in ``aAaONTsOqWs -2.031`` of ``lexical/dev.txt``."""
+    return PurePosixPath(path).stem
+
+
+def require_submitted_names(output: Path, recordings: Sequence[Clips]) -> None:
+    """Refuse recordings whose names a file for ZeroSpeech 2021 cannot hold."""
+    names = Counter(submitted_name(clip.name) for place in recordings for clip in place.clips)
+    for name, count in names.items():
+        if count > 1 or len(name.split()) != 1:
+            problem = f"is the name of {count} recordings" if count > 1 else "holds a space"
+            rule = f"{name!r} {problem}, and a line has a name without folder, suffix and spaces, and a score"
+            remedy = "rename recordings, or write a .tsv file"
+            raise InputError(option="output", value=output, rule=rule, remedy=remedy)
+
+
 HEAD = f"{'log p, nats':>12} {'nats/code':>10} {'bits/s':>9} {'perplexity':>11}  recording"
 
 
-def score_recordings(settings: ScoreConfig, recordings: Sequence[Clips], tokenizer: Path, lm: Path) -> None:
-    """Encode and score all recordings, print a line for each, and write the table."""
+def score_recordings(settings: ScoreConfig) -> None:
+    """Encode and score recordings, print a line for each, and write the table."""
+    tokenizer, lm = part_of(settings.model, "tokenizer"), part_of(settings.model, "lm")
+    recordings = recordings_of(settings)
+    if settings.output is not None:
+        if settings.output.suffix.lower() == ".txt":
+            require_submitted_names(settings.output, recordings)
+        prepare_output(settings.output)
     device = str(choose_device(settings.device))
     model = LanguageModel.from_pretrained(lm, device=device)
     encoder = partial(load_tokenizer, tokenizer, device)

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 from lm.model import LanguageModel
 from lm.probing.probe import FittedProbe, ProbeDescription
 from lm.probing.task import require_labels
 from lm.probing.vectors import VECTORS, Pooling, States, write_vectors
 from pipelines.backbones.features_of_backbones import denoising_features
+from pipelines.commandline.composed_config import completed
 from pipelines.jobs.clips_of_run import MANIFEST, find_corpus, overlap_notices, read_corpus, seen_of, unlabelled_of_run
 from pipelines.jobs.coding import WarningsSummary, list_rejected, tell_account, tell_empty_bands
 from pipelines.methods.methods_table import METHODS, reads_sound
@@ -23,7 +24,7 @@ from pipelines.probe_run import ProbeRunConfig
 from pipelines.recordings import ALL, EmbedConfig
 from pipelines.results.probes import PREDICTIONS, Probes, side_by_side_probes, write_predictions
 from pipelines.results.run_record import Results, read_results, recorded_options
-from pipelines.settings.run_settings import ReadingConfig, choose_workers
+from pipelines.settings.run_settings import ReadingConfig, choose_workers, corpus_command, require_recordings
 from pipelines.stages.features import (
     BAG_OF_CODES,
     ClipReading,
@@ -35,7 +36,8 @@ from pipelines.stages.features import (
     log_mel_features,
 )
 from pipelines.stages.probing import probed, require_probeable
-from pipelines.store.run_parts import RESULTS, part_of
+from pipelines.store.outputs import prepare_output
+from pipelines.store.run_parts import RESULTS, ModelPart, part_of, run_of
 from pipelines.store.stage import Session
 from pipelines.store.store import CachedArtifact, Store, write_json
 from pipelines.store.stored_features import (
@@ -51,7 +53,8 @@ from pipelines.store.stored_features import (
 from tokenizer.codes import require_same_codebook
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import SpectrogramConfig
-from wordless.audio.recordings.corpus import build_manifest
+from wordless.audio.recordings.annotations import candidates_at
+from wordless.audio.recordings.corpus import build_manifest, find_recordings
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.recordings.manifest import ACCOUNT, Clips, Rejected, read_manifest, write_account
 from wordless.base.arrays import FloatArray
@@ -61,7 +64,7 @@ from wordless.base.messages import InputError, counted, named, require, within
 from wordless.base.options import build, match_choice
 from wordless.base.pools import LOCAL
 from wordless.base.progress import Terminal
-from wordless.base.saved_models import CONFIG, WEIGHTS
+from wordless.base.saved_models import CONFIG, WEIGHTS, is_on_hub
 from wordless.base.saved_models import PROBE as PROBE_KIND
 from wordless.training.fit import Gang, open_gang
 
@@ -76,8 +79,10 @@ class CodeModels:
     model: CachedArtifact
 
 
-def probe_run(settings: ProbeRunConfig) -> None:
-    """Encode the recordings, pool every representation, probe each method, save and print how they compare."""
+def probe_run(config: Mapping[str, object]) -> None:
+    """Probe the models of a run on other recordings: encode these, pool each method's states, compare probes."""
+    settings = corpus_command(ProbeRunConfig, completed(ProbeRunConfig, config))
+    require_recordings(settings.corpus)
     own = models_of_run(settings.model, settings.compare)
     terminal = Terminal()
     found = find_corpus(settings.corpus, settings, require=require_labels, terminal=terminal)
@@ -168,8 +173,21 @@ def _model_artifact(stage: str, folder: Path) -> CachedArtifact:
     return CachedArtifact(stage=stage, key=file_hash(folder / WEIGHTS)[:16], place=folder, reused=True)
 
 
-def embed_recordings(settings: EmbedConfig, run: Path, found: Clips) -> None:
+def embed_recordings(settings: EmbedConfig) -> None:
     """Compute the vectors of recordings with the models of a run, and write the output."""
+    part = cast("ModelPart", settings.method) if reads_sound(settings.method) else None
+    rule = "the hub gives commands no such model: name the folder of the run"
+    settings.refuse_if(part is not None and is_on_hub(settings.model), "model", rule)
+    part_of(settings.model, part or "lm")
+    run = run_of(settings.model)
+    if settings.is_table:
+        with within("", table="input"):
+            found = find_recordings(settings.corpus).named("", table="input")
+    elif settings.root is not None:
+        raise InputError(f"root={settings.root}, but input={settings.input} is no table that lists recordings")
+    else:
+        found = candidates_at(settings.input, settings)
+    prepare_output(settings.output)
     terminal = Terminal()
     for notice in found.notices:
         terminal.say(notice)

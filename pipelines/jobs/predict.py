@@ -10,10 +10,11 @@ from lm.backbones.backbone import FrontEnd
 from lm.backbones.clips import StoredClips
 from lm.finetuned import CLIPS_AT_ONCE, FineTunedModel
 from lm.heads import PredictionRow
-from pipelines.jobs.coding import ReadSound, noun, read_all
+from pipelines.jobs.coding import ReadSound, noun, read_all, recordings_of
 from pipelines.jobs.sound_probe import SoundProbe, SoundView
 from pipelines.recordings import PredictConfig
-from pipelines.store.run_parts import is_finetuned
+from pipelines.store.outputs import prepare_output
+from pipelines.store.run_parts import is_finetuned, part_of
 from wordless.audio.audio_options import Channel
 from wordless.audio.decoding import Recording
 from wordless.audio.recordings.inspection import measure_recording
@@ -22,10 +23,21 @@ from wordless.base.arrays import Array, FloatArray, write_table
 from wordless.base.devices import choose_device
 from wordless.base.messages import counted, escape
 from wordless.base.progress import Terminal
+from wordless.base.saved_models import fetch, hub_address, is_on_hub
 
 
-def predict_recordings(settings: PredictConfig, recordings: Sequence[Clips]) -> None:
+def predict_recordings(settings: PredictConfig) -> None:
     """Predict recordings, print a line for each of them, and write the table."""
+    rule = "a fine-tuned model has no other methods: leave it out, or name a run"
+    finetuned = is_on_hub(settings.model) or is_finetuned(settings.model)
+    settings.refuse_if(finetuned and settings.method != "auto", "method", rule)
+    if not finetuned:
+        part_of(settings.model, "tokenizer", otherwise="name a folder that wordless finetune wrote, or ")
+    recordings = recordings_of(settings)
+    if address := hub_address(settings.model):
+        settings = replace(settings, model=fetch(address, "finetuned", ""))
+    if settings.output is not None:
+        prepare_output(settings.output)
     device = str(choose_device(settings.device))
     if is_finetuned(settings.model):
         scorer = _Scorer.of_model(settings, device)

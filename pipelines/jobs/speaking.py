@@ -20,8 +20,8 @@ from lm.gpt import CodeSampling
 from lm.model import LanguageModel
 from lm.pitch import WithStreams
 from pipelines.jobs.sound_probe import SoundProbe
-from pipelines.speech import DecodeConfig, GenerateConfig, vocoder_of
-from pipelines.store.outputs import new_folder
+from pipelines.speech import DecodeConfig, GenerateConfig
+from pipelines.store.outputs import new_folder, prepare_output
 from pipelines.store.run_parts import part_of
 from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.store import Store, note_finished, other_options
@@ -29,7 +29,7 @@ from tokenizer.codes import Codes, CodesFormat, join_codes, require_same_codeboo
 from tokenizer.parquet import CodedClip, read_codes, write_shard
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
-from vocoder.kinds import SYNTHESIS_METHODS, WAVENET, SynthesisMethod
+from vocoder.kinds import GRIFFIN_LIM, SYNTHESIS_METHODS, WAVENET, SynthesisMethod
 from vocoder.synthesis import SignalProcessingBaseline, Synthesis, create_synthesis, load_vocoder, speaking
 from vocoder.vocoder import Prompt, Vocoder, joined_sound
 from vocoder.vocoder_options import Sampling
@@ -98,9 +98,23 @@ class ModelsOfRun:
         return Synthesis(self.vocoder, self.tokenizer, replace(sampling, group=voice or None))
 
 
-def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
-    """Decode the clips into an artifact of the store, and copy their sounds to the output."""
+def vocoder_of(model: Path, kind: SynthesisMethod) -> Path | None:
+    """Return the folder of the vocoder that a synthesis method needs; None for one that is not learned."""
+    if not kind.learned:
+        return None
+    return part_of(model, "vocoder", otherwise=f"choose synthesis={GRIFFIN_LIM.key}, which needs no vocoder, or ")
+
+
+def decode_codes(settings: DecodeConfig) -> None:
+    """Decode codes into an artifact of the store, where a killed command goes on, and copy the sounds to the output."""
     terminal, output = Terminal(), settings.output
+    tokenizer_folder = part_of(settings.model, "tokenizer", rates=True)
+    vocoder_of(settings.model, settings.kind)
+    if not settings.input.exists():
+        raise InputError(f"input={settings.input} does not exist; name codes that wordless encode wrote, or text units")
+    if settings.pitch_of is not None and not settings.pitch_of.is_file():
+        raise InputError(f"pitch_of={settings.pitch_of} is no file; name a recording")
+    prepare_output(output)
     device = choose_device(settings.device)
     whole = Tokenizer.from_pretrained(tokenizer_folder, device=str(device))
     tokenizer = whole.finest
@@ -274,8 +288,15 @@ def sample_name(number: int) -> str:
 
 
 def generate_sounds(settings: GenerateConfig) -> None:
-    """Generate codes, decode them to sound, and write both: all files or none."""
+    """Prompt -> codes -> language model -> vocoder; write sounds and codes, all files or none."""
     terminal, output = Terminal(), settings.output
+    for part in ("tokenizer", "lm"):
+        part_of(settings.model, part, rates=True)
+    if settings.kind is not None:
+        vocoder_of(settings.model, settings.kind)
+    if settings.prompt is not None and not settings.prompt.is_file():
+        raise InputError(f"prompt={settings.prompt} is no file; name a recording, or none: prompt=null")
+    prepare_output(output)
     codes, sounds = _generated(settings, terminal)
     if settings.single:
         sounds[0].write(output)

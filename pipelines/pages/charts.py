@@ -130,8 +130,9 @@ class Chart:
     def _saved(self, form: str, unnamed: Sequence[str]) -> bytes:
         """Write the drawing without names of programs and times, so that equal charts are equal bytes."""
         written = io.BytesIO()
-        own = {"svg.hashsalt": self.name, "pdf.fonttype": 42, "figure.constrained_layout.use": False}
-        with matplotlib.rc_context(own):
+        with matplotlib.rc_context(
+            {"svg.hashsalt": self.name, "pdf.fonttype": 42, "figure.constrained_layout.use": False}
+        ):
             if layout := self.figure.get_layout_engine():
                 layout.execute(self.figure)
                 self.figure.set_layout_engine(None)  # or `savefig` draws all that is in the figure twice

@@ -18,7 +18,6 @@ from lm.pitch import PitchHead, WithStreams
 from lm.rates import RatesModel, Upsampler
 from pipelines.jobs.embedding import probe_run
 from pipelines.plugins.demo import DemoConfig, demo
-from pipelines.probe_run import probe
 from pipelines.stages.codebooks import PITCHES, frame_sample, pitches, sample_statistics
 from pipelines.stages.stage_options import PitchConfig, TokenizerSettings
 from pipelines.store.store import CachedArtifact
@@ -99,7 +98,7 @@ def test_commands_that_read_codes_of_one_rate_refuse_several(command: str, train
         "encode": lambda: encode(options(trained, tmp_path / "a.wav", tmp_path / "codes.parquet")),
         "embed": lambda: embed({**own, **place, "output": str(tmp_path / "x.npz")}),
         "score": lambda: score({"model": str(trained), **place, "output": str(tmp_path / "x.tsv")}),
-        "probe": lambda: probe_run(*probe(config_of("probe", f"model={trained}"))),
+        "probe": lambda: probe_run(config_of("probe", f"model={trained}")),
         "demo": lambda: demo(DemoConfig(model=trained)),
     }
     with pytest.raises(InputError, match=r"model is .*several rates.*tokenizer\.rates=null"):
@@ -115,7 +114,7 @@ def test_a_finished_run_is_probed_and_the_user_is_told_which_test_clips_it_was_t
     corpus = ["embedded.voices=5", "embedded.words=2", "embedded.repetitions=2"]
     corpus += ["corpus.split.by=group", f"corpus.split.test=['{group}']"]
     probing = ["probe.resamples=10", "probe.learning_curve=[]", "device=cpu", "workers=1"]
-    probe_run(*probe(config_of("probe", *place, *corpus, *probing)))
+    probe_run(config_of("probe", *place, *corpus, *probing))
     rows = json.loads((tmp_path / "probe.json").read_text())["methods"]
     assert {row["of"] for row in rows} == {"log_mel", "bottleneck", "bag_of_codes", "gpt"}
     assert re.search(r"[1-9]\d* of \d+ test clips are among", " ".join(capsys.readouterr().err.split()))

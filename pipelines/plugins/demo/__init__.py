@@ -1,14 +1,10 @@
 """``wordless demo``: a page in the browser for sounds and models of a run. Its options."""
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 
-from pipelines.store.run_parts import part_of, run_of
 from pipelines.store.shared_options import ModelOptions
 from vocoder.vocoder_options import TEMPERATURE, Sampling, SoundOptions
-from wordless.base.messages import InputError
 from wordless.base.options import option
-from wordless.base.saved_models import is_on_hub
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +23,3 @@ class DemoConfig(ModelOptions, SoundOptions):
     @property
     def sampling(self) -> Sampling:
         return self.sampled(temperature=TEMPERATURE)
-
-
-def demo(settings: DemoConfig) -> tuple[DemoConfig]:
-    """Serve the page until Ctrl-C."""
-    if not is_on_hub(settings.model):
-        part_of(settings.model, "tokenizer")
-    if find_spec("gradio") is None:
-        raise InputError("the page needs Gradio, which is not installed; call: pip install 'wordless[demo]'")
-    run_of(settings.model)
-    return (settings,)

@@ -7,6 +7,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from pipelines.pages.players import clip_title, listened_clips, sound_path, soun
 from pipelines.plugins.demo import DemoConfig
 from pipelines.plugins.demo.answers import DemoAnswers
 from pipelines.results.run_record import read_results
-from pipelines.store.run_parts import run_of
+from pipelines.store.run_parts import part_of, run_of
 from wordless.base.devices import choose_device
 from wordless.base.messages import InputError, escape
+from wordless.base.saved_models import is_on_hub
 
 HOST = "127.0.0.1"  # this machine alone
 Message = MutableMapping[str, Any]
@@ -32,6 +34,11 @@ REFUSAL = b"The page answers requests of this machine alone; open the address th
 
 def serve(settings: DemoConfig) -> None:
     """Serve the page until Ctrl-C or SIGTERM; sounds that users gave are deleted at the end."""
+    if not is_on_hub(settings.model):
+        part_of(settings.model, "tokenizer")
+    if find_spec("gradio") is None:
+        raise InputError("the page needs Gradio, which is not installed; call: pip install 'wordless[demo]'")
+    run = run_of(settings.model)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="wordless_demo_") as cache:
         # Before Gradio is imported: nothing of it calls home, and sounds are kept in the cache.
@@ -42,7 +49,7 @@ def serve(settings: DemoConfig) -> None:
 
         from pipelines.plugins.demo.demo_page import STYLE, create_page
 
-        run, device = run_of(settings.model), str(choose_device(settings.device))
+        device = str(choose_device(settings.device))
         models = ModelsOfRun.of_folder(run, sampling=settings.sampling, device=device)
         answers = DemoAnswers(models, max_seconds=settings.max_seconds)
         page = create_page(answers, name=escape(settings.model.name), examples=examples_of(run))

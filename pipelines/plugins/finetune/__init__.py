@@ -16,7 +16,7 @@ from pipelines.backbones.audio_transformer_backbone import AudioTransformerFinet
 from pipelines.backbones.network_options import RUN, FinetuneSettings, RunPart
 from pipelines.backbones.wav2vec2_backbone import Wav2vec2FinetuneSettings
 from pipelines.commandline.composed_config import completed
-from pipelines.settings.run_settings import OFTEN, TrainingCommand, corpus_command, require_recordings
+from pipelines.settings.run_settings import OFTEN, TrainingCommand, corpus_command
 from pipelines.store.outputs import require_kind
 from pipelines.store.run_parts import require_output
 from pipelines.store.shared_options import MODEL, RateOptions
@@ -156,10 +156,3 @@ def finetune_settings(config: Mapping[str, object]) -> FinetuneConfig:
     if isinstance(audio := config.get("audio"), Mapping):  # a corpus may suggest the front end of a run
         config = {**config, "audio": {"channel": audio.get("channel")}}
     return corpus_command(FinetuneConfig, completed(FinetuneConfig, config))
-
-
-def finetune(config: dict[str, object]) -> tuple[FinetuneConfig, dict[str, object]]:
-    """Fine-tune a backbone on the corpus that a composed config describes; the results record this config."""
-    settings = finetune_settings(config)
-    require_recordings(settings.corpus)
-    return settings, config

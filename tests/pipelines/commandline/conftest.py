@@ -46,7 +46,7 @@ FOLDERS = {
     "callbacks": {"folder": {"_target_": "pipelines.commandline.run_folders.ClaimedFolder"}},
 }
 if __name__ == "__main__":
-    command(Command(name="try", purpose="", options=TryConfig, check=print, folders=FOLDERS), task)
+    command(Command(name="try", purpose="", options=TryConfig, run=print, folders=FOLDERS), task)
 """
 
 

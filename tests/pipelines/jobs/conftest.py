@@ -12,7 +12,6 @@ import soundfile
 from pipelines.commandline.command import perform
 from pipelines.commandline.command_words import prepare
 from pipelines.commands import COMMANDS
-from pipelines.plugins.finetune import finetune_settings
 from pipelines.plugins.finetune.finetune_backbone import finetune_backbone
 from tests.calling import index
 from tests.pipelines.tiny import AUDIO
@@ -112,8 +111,7 @@ def write_tones(root: Path, label: Callable[[str], str] = str) -> Path:
 
 def fine_tune(*words: str) -> None:
     """Do the work of ``wordless finetune`` with these words."""
-    config = composed(*words)
-    finetune_backbone(finetune_settings(config), config)
+    finetune_backbone(composed(*words))
 
 
 def composed(*words: str) -> dict[str, object]:
