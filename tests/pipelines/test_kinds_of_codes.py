@@ -17,11 +17,10 @@ from lm.model import LanguageModel
 from lm.pitch import PitchHead, WithStreams
 from lm.rates import RatesModel, Upsampler
 from pipelines.jobs.embedding import probe_run
-from pipelines.plugins.demo import DemoConfig, demo
 from pipelines.stages.codebooks import PITCHES, frame_sample, pitches, sample_statistics
 from pipelines.stages.stage_options import PitchConfig, TokenizerSettings
 from pipelines.store.store import CachedArtifact
-from tests.calling import decode, embed, encode, generate, options_of, score
+from tests.calling import decode, demo, embed, encode, generate, options_of, score
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import AUDIO, GPT, save_run, session_of, write_clip
 from tests.pipelines.tiny_chain import OWN, artifacts, called_at_once, config_of, run
@@ -99,7 +98,7 @@ def test_commands_that_read_codes_of_one_rate_refuse_several(command: str, train
         "embed": lambda: embed({**own, **place, "output": str(tmp_path / "x.npz")}),
         "score": lambda: score({"model": str(trained), **place, "output": str(tmp_path / "x.tsv")}),
         "probe": lambda: probe_run(config_of("probe", f"model={trained}")),
-        "demo": lambda: demo(DemoConfig(model=trained)),
+        "demo": lambda: demo({"model": str(trained)}),
     }
     with pytest.raises(InputError, match=r"model is .*several rates.*tokenizer\.rates=null"):
         calls[command]()
