@@ -81,11 +81,8 @@ def code_decoder(run: StageRun, clips: Clips, coded: CodedIn, settings: DecoderS
         judged = held_out.crops(tokenizer, config.reach, settings)
         validation = [judged.batch(step) for step in range(-(-_VALIDATION_CROPS // settings.batch_size))]
     seconds = tokenizer.format.samples_per_code / tokenizer.format.sample_rate
-    examples = Examples(
-        batch_size=settings.batch_size,
-        seconds=settings.crop_codes * seconds,
-        hours=sum(map(len, train.codes)) * seconds / 3600,
-    )
+    lengths = [*map(len, train.codes)]
+    examples = Examples.of_crops(lengths, settings.crop_codes, seconds, batch_size=settings.batch_size)
     run.alone().fit("tokenizer.decoder.fit", model, crops, validation, loss, settings.fit, examples)
     tokenizer.use_decoder(model.cpu())
     tokenizer.gain = _gain(tokenizer, train.codes[:GAIN_SOUNDS], train.frames[:GAIN_SOUNDS])

@@ -205,11 +205,8 @@ def _trained(
     train, validation = crops_of("train", crops), crops_of("validation", crops.undisturbed)
     held_out = [validation.batch(step) for step in range(-(-_VALIDATION_CROPS // crops.batch_size))]
     seconds = tokenizer.format.samples_per_code / tokenizer.format.sample_rate
-    examples = Examples(
-        batch_size=crops.batch_size,
-        seconds=crops.crop_codes * seconds,
-        hours=int(train.code_counts.sum()) * seconds / 3600,
-    )
+    counts = train.code_counts.tolist()
+    examples = Examples.of_crops(counts, crops.crop_codes, seconds, batch_size=crops.batch_size)
     record = run.fit("vocoder.fit", model, train, held_out, loss, fit, examples)
     if run.gang.rank == 0:
         made = Vocoder(

@@ -4,6 +4,7 @@ The loop is in `wordless.training.fit`, which imports PyTorch.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypedDict, TypeVar
 
@@ -104,6 +105,13 @@ class Examples:
     batch_size: int  # of a step, over all parts and processes
     seconds: float  # of an example, on average
     hours: float  # of all training recordings
+
+    @classmethod
+    def of_crops(cls, lengths: Sequence[int], longest: int, unit_seconds: float, *, batch_size: int) -> "Examples":
+        """Describe crops of at most ``longest`` units, of recordings whose chance is proportional to their length."""
+        total = sum(lengths)
+        mean = sum(length * min(length, longest) for length in lengths) / total
+        return cls(batch_size=batch_size, seconds=mean * unit_seconds, hours=total * unit_seconds / 3600)
 
     def describe(self, record: "TrainingRecord") -> str:
         """Write, such as "600 steps × 32 examples of 2 s = 0.73 passes of 4.4 hours"."""

@@ -73,8 +73,8 @@ def train_sample_model(
     train, validation = (
         SampleCrops(split_samples(waveforms, split), crops, history=config.history) for split in TRAINED_ON
     )
-    rate, total = config.sample_rate, len(train.clips.samples)
-    examples = Examples(batch_size=crops.batch_size, seconds=crops.samples / rate, hours=total / rate / 3600)
+    lengths = np.diff(train.clips.offsets).tolist()
+    examples = Examples.of_crops(lengths, crops.samples, 1 / config.sample_rate, batch_size=crops.batch_size)
     run.fit("next_sample.fit", model, train, list(validation.batches(VALIDATION_BATCHES)), loss, fit, examples)
     if run.gang.rank == 0:
         SampleLanguageModel(model).save_pretrained(run.folder)

@@ -416,3 +416,9 @@ def test_passes_are_steps_times_the_sound_of_a_batch_over_all_sound() -> None:
     assert examples.describe(record) == "600 steps × 32 examples of 2 s = 2.4 passes of 4.4 hours"
     record = TrainingRecord(curve=[], steps=30, kept_step=1, planned=1800)
     assert examples.describe(record) == "30 of 1,800 steps × 32 examples of 2 s = 0.12 passes of 4.4 hours"
+
+
+def test_crops_of_short_recordings_are_as_long_as_these() -> None:
+    """Of three recordings one is longer than a crop, and is drawn in half of the examples."""
+    examples = Examples.of_crops([10, 10, 20], 15, 0.1, batch_size=4)
+    assert (examples.seconds, examples.hours) == pytest.approx((1.25, 4 / 3600))
