@@ -20,9 +20,7 @@ from lm.model import LanguageModel, layer_features
 from lm.probing.probe import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import ALL_POOLINGS, average, bags_of_codes
 from pipelines.backbones.features_of_backbones import denoising_vectors
-from pipelines.methods.methods_table import (
-    METHODS,
-)
+from pipelines.methods.methods_table import METHODS
 from pipelines.stages.features import (
     BAG_OF_CODES,
     FRAMES,
@@ -93,7 +91,7 @@ class KeptProbes:
         if method != AUTO:
             for each in usable:
                 if each.method == method:
-                    return each, ""
+                    return each, each.method
         names = ", ".join(each.method for each in usable)
         if method != AUTO or not usable:
             known = any(each.method == method for each in self.methods) or not usable

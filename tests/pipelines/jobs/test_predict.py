@@ -181,7 +181,8 @@ def test_by_default_the_method_is_the_best_on_validation_that_can_be_applied(
         (run / "probe/methods.json").write_text(json.dumps(listed))
         chosen = predicted(run, recordings / "d.wav", best, upsample=True)
         assert chosen == predicted(run, recordings / "d.wav", f"own {best}", method="log_mel", upsample=True)
-        told = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("method "))
+        told, named = (line for line in capsys.readouterr().err.splitlines() if line.startswith("method "))
+        assert named == "method    log_mel"
         assert re.search(r"log_mel\b.*\b0\.[89]00\b", told)
         assert ("random_gpt" in told) == (best == "random_gpt")
 
