@@ -105,7 +105,7 @@ class Tokenizer(nn.Module):
             "sound as loud as recorded is another if a level is followed"
         )
         self.config, self.gain = config, gain
-        self.alone_gain: float | None = None  # of the codes without the decoder, where there is one and it is known
+        self.alone_gain: float | None = None  # of the codes without the decoder, where there is one
         self.log_mel = LogMel(config.audio)
         self.autoencoder, self.decoder = autoencoder, decoder
         assert (decoder and decoder.config) == config.decoder, "the config names the decoder's sizes"
@@ -533,7 +533,7 @@ class Tokenizer(nn.Module):
         self.decoder, self.config = decoder.eval(), replace(self.config, decoder=decoder.config)
 
     def drop_decoder(self) -> None:
-        """Decode each code alone from now on, with the gain for that where it is known."""
+        """Decode each code alone from now on, with the gain of codes that are decoded alone."""
         self.gain = self.gain if self.alone_gain is None else self.alone_gain
         self.alone_gain, self.decoder, self.config = None, None, replace(self.config, decoder=None)
 

@@ -176,7 +176,7 @@ def _model_artifact(stage: str, folder: Path) -> CachedArtifact:
 def embed_recordings(settings: EmbedConfig) -> None:
     """Compute the vectors of recordings with the models of a run, and write the output."""
     part = cast("ModelPart", settings.method) if reads_sound(settings.method) else None
-    rule = "the hub gives commands no such model: name the folder of the run"
+    rule = "this model is not loaded from the hub: name the folder of the run"
     settings.refuse_if(part is not None and is_on_hub(settings.model), "model", rule)
     part_of(settings.model, part or "lm")
     run = run_of(settings.model)

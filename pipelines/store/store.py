@@ -45,7 +45,7 @@ ENTRY, TIMINGS, BEGUN = "entry.json", "timings.json", "begun.json"  # the last o
 SYNTHESISED, UNPACKED = "embedded", "datasets"  # folders of recordings: the built-in corpus, unpacked data sets
 MADE = {"embedded": SYNTHESISED, "dataset": UNPACKED}  # source of recordings -> the folder that it writes them to
 CURVE = "curve.json"  # of a training: its losses, and how often it read its recordings
-# Of keys and files of every artifact, in the store's mark: raise it when a change makes no stored artifact usable.
+# Of keys and files of every artifact, in the store's mark: raise it when no stored artifact can be used after a change.
 FORMAT = "wordless store 1\n"
 RESET_PEAK = "5"  # value that resets the peak of resident memory, see Linux's proc(5)
 

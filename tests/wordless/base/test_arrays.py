@@ -1,4 +1,4 @@
-"""Tables of rows that are made while they are written."""
+"""Tables as files."""
 
 import json
 from pathlib import Path
