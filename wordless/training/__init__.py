@@ -114,12 +114,15 @@ class Examples:
         return cls(batch_size=batch_size, seconds=mean * unit_seconds, hours=total * unit_seconds / 3600)
 
     def describe(self, record: "TrainingRecord") -> str:
-        """Write, such as "600 steps × 32 examples of 2 s = 0.73 passes of 4.4 hours"."""
+        """Write, such as "600 steps x 32 examples of 2 s = 2.4 passes of 4.4 hours", in ASCII.
+
+        `read_json_escaped` walks through results that have other characters.
+        """
         planned = f" of {record['planned']:,}" if "planned" in record else ""
         passes = record["steps"] * self.batch_size * self.seconds / 3600 / self.hours if self.hours else 0.0
         length = f"{self.hours:,.1f} hours" if self.hours >= 1 else f"{60 * self.hours:.1f} minutes"
         return (
-            f"{record['steps']:,}{planned} steps × {self.batch_size:,} examples of {self.seconds:.3g} s = "
+            f"{record['steps']:,}{planned} steps x {self.batch_size:,} examples of {self.seconds:.3g} s = "
             f"{f'{passes:,.1f}' if passes >= 1 else f'{passes:.2g}'} passes of {length}"
         )
 

@@ -413,9 +413,9 @@ def test_products_are_fast_on_gpus_alone_and_only_in_training() -> None:
 
 def test_passes_are_steps_times_the_sound_of_a_batch_over_all_sound() -> None:
     examples, record = Examples(batch_size=32, seconds=2.0, hours=4.4), TrainingRecord(curve=[], steps=600, kept_step=1)
-    assert examples.describe(record) == "600 steps × 32 examples of 2 s = 2.4 passes of 4.4 hours"
+    assert examples.describe(record) == "600 steps x 32 examples of 2 s = 2.4 passes of 4.4 hours"
     record = TrainingRecord(curve=[], steps=30, kept_step=1, planned=1800)
-    assert examples.describe(record) == "30 of 1,800 steps × 32 examples of 2 s = 0.12 passes of 4.4 hours"
+    assert examples.describe(record) == "30 of 1,800 steps x 32 examples of 2 s = 0.12 passes of 4.4 hours"
 
 
 def test_crops_of_short_recordings_are_as_long_as_these() -> None:
