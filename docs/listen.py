@@ -80,11 +80,11 @@ def main(run: Path, early: Path | None, page: Path) -> None:
             if (source := run / f"listening/{number}_{kind}.wav").is_file():
                 parts.append(player(source, sounds / f"{number}_{kind}.ogg", caption))
         parts.append(CLOSE)
-    for source in sorted(run.glob("listening/lost_*_wavenet.wav"))[:1]:
-        number = source.name.split("_")[1]
+    for source in sorted(run.glob("listening/gross_pitch_error_*_wavenet.wav"))[:1]:
+        name = source.stem.removesuffix("_wavenet")
         parts += ["## One that went wrong", "\nWaveNet misses the pitch of this clip.", OPEN]
         parts += [
-            player(run / f"listening/lost_{number}_{kind}.wav", sounds / f"lost_{number}_{kind}.ogg", KINDS[kind])
+            player(run / f"listening/{name}_{kind}.wav", sounds / f"{name}_{kind}.ogg", KINDS[kind])
             for kind in ("original", "wavenet")
         ]
         parts.append(CLOSE)

@@ -30,10 +30,10 @@ from pipelines.stages.listening import (
     Playback,
     choose_clips,
     decode_clips,
+    label_accuracy,
     label_task,
     listening,
     measure_clips,
-    recognise_labels,
 )
 from pipelines.stages.probing import probed, require_probeable, scored
 from pipelines.stages.stage_options import TokenizerSettings
@@ -199,7 +199,7 @@ def _make_codes(trial: Trial, settings: TokenizerSettings, number: int) -> None:
     else:
         inputs = None
         if layer is None and settings.views.change_inputs:
-            inputs = add(codebooks.input_sample(session, manifest, audio, settings))
+            inputs = add(codebooks.augmented_sample(session, manifest, audio, settings))
         trained = add(codebooks.autoencoder(session, sample, audio, settings, inputs, layer))
         tokens = add(codebooks.codebook(session, sample, trained, audio, settings, layer, pitched))
     coded = add(codes(session, manifest, tokens))
@@ -289,4 +289,4 @@ def make_sounds(trial: Trial) -> None:
         and (task := label_task(session, manifest, settings.probe))
     ):
         evaluator = create_evaluator(trial, task)
-        trial.add(recognise_labels(session, evaluator, decoded, artifacts["listening"], task.classes))
+        trial.add(label_accuracy(session, evaluator, decoded, artifacts["listening"], task.classes))

@@ -232,8 +232,8 @@ def write_run_folder(
     # models of several folds stay in the store
     for part, names in _PARTS.items():
         replace_folder(folder / part, next((only[name].folder for name in names if name in only), None))
-    if "judged" in only:
-        for row in gross_pitch_error_clips(only["judged"]):
+    if "evaluated" in only:
+        for row in gross_pitch_error_clips(only["evaluated"]):
             for kind in row["sounds"]:
                 place = folder / gross_error_file(row["number"], kind)
                 copy_file(only["decoded"].folder / wav_name(row["number"], kind), place)

@@ -49,7 +49,7 @@ RECONSTRUCTED = {"original": "original", "autoencoder": "before quantisation", "
 
 @dataclass(frozen=True)
 class PageSound:
-    part: str  # of the report: "clips", "generated", "lost", or one of a plugin
+    part: str  # of the report: "clips", "generated", "gross_pitch_errors", or one of a plugin
     clip: int | None  # number of the clip that it is of, or begins with; None: it begins with nothing
     title: str
     place: str  # folder of the run and file: listening/0_original.wav
@@ -89,13 +89,13 @@ def run_sounds(results: Results) -> Iterator[PageSound]:
         for kind, title in _TITLES.items():
             if kind in clip["sounds"]:
                 yield PageSound("clips", number, title, f"{_LISTENING}/{number}_{kind}.wav", clip["sounds"][kind])
-    for row in results.get("listening", {}).get("said", []):
+    for row in results.get("listening", {}).get("generated", []):
         title = f"{'No prompt' if row['clip'] is None else 'Continuation'}, temperature {row['temperature']:g}"
         yield PageSound("generated", row["clip"], title, f"{_LISTENING}/{row['file']}", row["figures"])
-    for row in results.get("listening", {}).get("lost", []):
+    for row in results.get("listening", {}).get("gross_pitch_errors", []):
         for kind, figures in row["sounds"].items():
             title = f"{_TITLES[kind]}, {clip_title(row)}"
-            yield PageSound("lost", None, title, gross_error_file(row["number"], kind), figures)
+            yield PageSound("gross_pitch_errors", None, title, gross_error_file(row["number"], kind), figures)
 
 
 def sounds_among(sounds: Iterable[PageSound], part: str, clip: int | None) -> list[PageSound]:

@@ -88,7 +88,7 @@ def write_report(folder: Path, results: Results) -> Path:
         excerpts=excerpts,
         shortened=[excerpt for excerpt in excerpts if excerpt["seconds"] < excerpt["clip_seconds"]],
         splits=SPLITS,
-        judged_kinds=[kind for kind in COMPARED_SYNTHESIS if kind in kinds],
+        evaluated_kinds=[kind for kind in COMPARED_SYNTHESIS if kind in kinds],
         recorded_kinds=[kind.key for kind in FROM_RECORDED.values()],
         vocoder=WAVENET,
         kinds=[kind for kind in SYNTHESIS_METHODS if kind.key in kinds],

@@ -1,7 +1,7 @@
 """Writing ``results.json``: one row per figure, the provenance of a run, and the other content of the report.
 
-Figures of sounds have intervals over clips: judged clips, or else those to listen to. Sounds of the language model have
-separate figures: ``continuation`` and ``unconditional``, with ``@0.7`` if there are several temperatures.
+Figures of sounds have intervals over clips: evaluated clips, or else those to listen to. Sounds of the language model
+have separate figures: ``continuation`` and ``unconditional``, with ``@0.7`` if there are several temperatures.
 """
 
 import math
@@ -36,7 +36,7 @@ from pipelines.results.run_record import (
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.codebooks import DRAWN_PATCHES, HEALTH, KMEANS
 from pipelines.stages.language_model import PERPLEXITY
-from pipelines.stages.listening import CLIPS, EVALUATORS, GUARD, JUDGED, LISTENING, RECOGNISED
+from pipelines.stages.listening import CLIPS, EVALUATED, EVALUATORS, GUARD, LABEL_ACCURACY, LISTENING
 from pipelines.store.run_parts import RESULTS
 from pipelines.store.store import CURVE, ENTRY, CachedArtifact, write_json
 from vocoder.kinds import ORIGINAL, WAVENET, WAVENET_RECORDED
@@ -250,18 +250,18 @@ def sound_figures(
     listening, decoded = artifacts["listening"], artifacts.get("decoded")
     row = Row(stage="vocoder", name="", value=np.nan, artifact="", protocol=protocol, split="test")
     figures = list[Row]()
-    if (recognised := artifacts.get("recognised")) is not None:
+    if (labelled := artifacts.get("label_accuracy")) is not None:
         right = [
             {"sounds": {kind: {RIGHT: float(name == label)} for kind, name in answers.items()}}
-            for label, answers in read_labelled_rows(recognised, manifest)
+            for label, answers in read_labelled_rows(labelled, manifest)
         ]
-        figures += clip_figures(right, config, replace(row, artifact=recognised.key))
+        figures += clip_figures(right, config, replace(row, artifact=labelled.key))
     if decoded is not None and (decoded.folder / GUARD).exists():
         counts = decoded.read_json(GUARD)  # blocks that were drawn again, and those that stayed runaway
         for name, count in (("runaway_blocks", counts["found"]), ("runaway_blocks_left", counts["left"])):
             figures.append(replace(row, name=name, of=WAVENET.key, value=count, artifact=decoded.key))
-    judged, file = (artifacts["judged"], JUDGED) if "judged" in artifacts else (listening, LISTENING)
-    figures += clip_figures(judged.read_rows(file, "clips"), config, replace(row, artifact=judged.key))
+    evaluated, file = (artifacts["evaluated"], EVALUATED) if "evaluated" in artifacts else (listening, LISTENING)
+    figures += clip_figures(evaluated.read_rows(file, "clips"), config, replace(row, artifact=evaluated.key))
     return figures + _of_language(listening, config, replace(row, artifact=listening.key))
 
 
@@ -273,28 +273,29 @@ def listening_record(
     known = {name: {"label": label, "group": group} for name, label, group in described}
     record: dict[str, object] = {
         "clips": [{**row, **known[row["path"]]} for row in listening.read_rows(LISTENING, "clips")],
-        "said": listening.read_rows(LISTENING, "said"),
+        "generated": listening.read_rows(LISTENING, "generated"),
         "diversity": listening.read_rows(LISTENING, "diversity"),
         **{name: listening.read_json(LISTENING)[name] for name in ("postfilter", "pitch_comb")},
     }
-    if (recognised := artifacts.get("recognised")) is not None:
-        record["recognised"] = recognised.read_rows(RECOGNISED, "said")
-        record["judge_name"] = name = recognised.read_json(RECOGNISED)["judge"]
+    if (labelled := artifacts.get("label_accuracy")) is not None:
+        record["generated_labels"] = labelled.read_rows(LABEL_ACCURACY, "generated")
+        record["judge_name"] = name = labelled.read_json(LABEL_ACCURACY)["judge"]
         record["judge"] = EVALUATORS[name]
-        record["warning"] = weak_evaluator(recognised, manifest)
-    if "judged" in artifacts:
-        judged = artifacts["judged"].read_rows(JUDGED, "clips")
-        record["judged_clips"] = len(judged)
-        record["recorded_clips"] = sum(WAVENET_RECORDED in row["sounds"] for row in judged)
+        record["warning"] = weak_evaluator(labelled, manifest)
+    if "evaluated" in artifacts:
+        evaluated = artifacts["evaluated"].read_rows(EVALUATED, "clips")
+        record["evaluated_clips"] = len(evaluated)
+        record["recorded_clips"] = sum(WAVENET_RECORDED in row["sounds"] for row in evaluated)
         record["excerpts"] = artifacts["decoded"].read_rows(CLIPS, "clips")
-        record["lost"] = [{**row, **known[row["path"]]} for row in gross_pitch_error_clips(artifacts["judged"])]
+        errors = gross_pitch_error_clips(artifacts["evaluated"])
+        record["gross_pitch_errors"] = [{**row, **known[row["path"]]} for row in errors]
     return record
 
 
-def gross_pitch_error_clips(judged: CachedArtifact) -> list[dict[str, Any]]:
+def gross_pitch_error_clips(evaluated: CachedArtifact) -> list[dict[str, Any]]:
     """List at most `MAX_LOST` clips whose pitch WaveNet's sound misses, the worst first, with their numbers."""
     lost = list[dict[str, Any]]()
-    for number, row in enumerate(judged.read_rows(JUDGED, "clips")):
+    for number, row in enumerate(evaluated.read_rows(EVALUATED, "clips")):
         figures = row["sounds"].get(WAVENET.key, {})
         if (error := figures.get("pitch_error")) is not None and error > GROSS_ERROR_CENTS:
             shown = {name: figures[name] for name in ("pitch_error", "voicing_error") if name in figures}
@@ -304,7 +305,7 @@ def gross_pitch_error_clips(judged: CachedArtifact) -> list[dict[str, Any]]:
 
 def _of_language(artifact: CachedArtifact, config: ProbeConfig, row: Row) -> list[Row]:
     generated_rows, figures, measured = dict[str, list[Record]](), list[Row](), list[tuple[Row, list[float]]]()
-    for each in artifact.read_rows(LISTENING, "said"):
+    for each in artifact.read_rows(LISTENING, "generated"):
         generated_rows.setdefault(f"{each['kind']}@{each['temperature']:g}", []).append(each)
     for of, rows in generated_rows.items():
         for name in dict.fromkeys(name for each in rows for name in each["figures"]):
@@ -332,9 +333,9 @@ def _clip_means(rows: Sequence[Record], name: str) -> list[float]:
 GOOD_ENOUGH = 0.95  # share of the recordings above which mistakes come from the sound rather than the classifier
 
 
-def weak_evaluator(recognised: CachedArtifact, manifest: Clips) -> dict[str, object] | None:
+def weak_evaluator(labelled: CachedArtifact, manifest: Clips) -> dict[str, object] | None:
     """Describe a classifier that recognises few recordings, or no more than one answer for all; else None."""
-    known, evaluator = read_labelled_rows(recognised, manifest), recognised.read_json(RECOGNISED)["judge"]
+    known, evaluator = read_labelled_rows(labelled, manifest), labelled.read_json(LABEL_ACCURACY)["judge"]
     right = sum(label == answers[ORIGINAL] for label, answers in known)
     answer, always = Counter(label for label, _ in known).most_common(1)[0] if known else ("", -1)
     if right >= GOOD_ENOUGH * len(known) and right > always:
@@ -343,8 +344,8 @@ def weak_evaluator(recognised: CachedArtifact, manifest: Clips) -> dict[str, obj
     return {**about, "right": right, "answer": answer, "always": always}
 
 
-def read_labelled_rows(recognised: CachedArtifact, manifest: Clips) -> list[tuple[str, Mapping[str, str]]]:
-    """List the label of each judged clip, and the classifier's answer to each kind of its sound."""
+def read_labelled_rows(labelled: CachedArtifact, manifest: Clips) -> list[tuple[str, Mapping[str, str]]]:
+    """List the label of each evaluated clip, and the classifier's answer to each kind of its sound."""
     labels = dict(zip(manifest.names, manifest.frame.label.tolist(), strict=True))
-    rows = recognised.read_rows(RECOGNISED, "clips")
-    return [(label, row["heard"]) for row in rows if (label := labels.get(row["path"])) is not None]
+    rows = labelled.read_rows(LABEL_ACCURACY, "clips")
+    return [(label, row["labels"]) for row in rows if (label := labels.get(row["path"])) is not None]

@@ -559,7 +559,7 @@ def recorded_options(results: Results) -> dict[str, Any]:
 
 def gross_error_file(number: int, kind: str) -> str:
     """Name the file in a run of a judged clip with a gross pitch error."""
-    return f"listening/lost_{number}_{kind}.wav"
+    return f"listening/gross_pitch_error_{number}_{kind}.wav"
 
 
 AGAIN = "write it again: repeat the run's command"

@@ -129,13 +129,13 @@ def _changed_columns(settings: TokenizerSettings) -> list[object]:
 
 
 @stage(
-    "heard_sample",
+    "augmented_sample",
     title="the same sample, of changed sound",
     splits=("train",),
     keys={"settings": _changed_columns},
 )
 @one_thread()
-def input_sample(run: StageRun, clips: Clips, audio: SpectrogramConfig, settings: TokenizerSettings) -> None:
+def augmented_sample(run: StageRun, clips: Clips, audio: SpectrogramConfig, settings: TokenizerSettings) -> None:
     """Draw the same columns, as the seed says, of a view of each clip."""
     sampled, views = sampled_clips(clips, settings), partial(settings.views.input_of, seed=settings.seed)
     with run.pool(gpu=False) as pool:

@@ -141,7 +141,7 @@ def excerpt_row(clip: Clip, excerpt: Excerpt) -> dict[str, object]:
 
 CLIPS = "clips.json"  # the clips, and the starts of their excerpts
 GUARD = "guard.json"  # runaway blocks of WaveNet's sound, if the vocoder has a guard
-JUDGED = "judged.json"
+EVALUATED = "evaluated.json"
 
 
 @stage("decoded", title="test clips decoded")
@@ -218,7 +218,7 @@ def measure_clips(session: Session, playback: Playback, decoded: CachedArtifact)
     return _measured(session, playback.tokenizer, playback.vocoder, decoded, asked)
 
 
-@stage("judged", title="decoded test clips judged")
+@stage("evaluated", title="decoded test clips evaluated")
 def _measured(
     run: StageRun,
     tokenizer: CachedArtifact,
@@ -236,7 +236,7 @@ def _measured(
     guard, metrics = Vocoder.from_pretrained(vocoder.folder).guard, {name for name, there in asked.items() if there}
     rows = run.each("evaluating", partial(_measure, encoder, guard, metrics), range(len(paths)))
     clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=True)]
-    write_json(run.folder / JUDGED, {"clips": clips})
+    write_json(run.folder / EVALUATED, {"clips": clips})
 
 
 def _measure(
@@ -368,7 +368,7 @@ def generate_samples(
     *,
     other: Bigram | None = None,
 ) -> dict[str, object]:
-    """Write WAV files into ``folder``; return a row for each (``said`` in files), and their diversity (``diversity``).
+    """Write WAV files into ``folder``; return a row for each (``generated``), and their diversity (``diversity``).
 
     Prompts come with the names of their clips, and the groups whose voices continue them; ``other`` measures the codes.
     """
@@ -413,7 +413,7 @@ def generate_samples(
         past, generated, heard = ([*column] for column in zip(*rows, strict=True))
         figures = diversity(model, past, generated, heard, other=other)
         diversities.append({"of": kind, "temperature": temperature, "sounds": len(rows), **figures})
-    return {"said": generated_rows, "diversity": diversities}
+    return {"generated": generated_rows, "diversity": diversities}
 
 
 def _write_sound(
@@ -430,7 +430,7 @@ def _write_sound(
     return again, {**figures, **measures.sound_levels(sound)}
 
 
-RECOGNISED = "recognised.json"
+LABEL_ACCURACY = "label_accuracy.json"
 EVALUATORS: dict[EvaluatorName, str] = {
     "probe": "a linear probe of log-mel",
     "codes": "a linear probe of the codes of the sound",
@@ -485,28 +485,28 @@ def label_task(session: Session, manifest: Clips, config: ProbeConfig) -> ProbeT
 
 
 @stage(
-    "recognised",
+    "label_accuracy",
     title="labels of sounds, by {evaluator.title}",
 )
-def recognise_labels(
+def label_accuracy(
     run: StageRun, evaluator: Evaluator, decoded: CachedArtifact, listening: CachedArtifact, classes: Sequence[str]
 ) -> None:
     """Classify each decoded clip, its original, and each sound of the language model."""
     paths = decoded_paths(decoded)
     kinds = [kinds_of(decoded.folder, number) for number in range(len(paths))]
     sounds = [whole_clip(decoded.folder, wav_name(number, kind)) for number, own in enumerate(kinds) for kind in own]
-    parts = [(row, new_part(listening.folder, row)) for row in listening.read_rows(LISTENING, "said")]
+    parts = [(row, new_part(listening.folder, row)) for row in listening.read_rows(LISTENING, "generated")]
     parts = [(row, part) for row, part in parts if part.num_samples]
     found = iter(name_labels(run, evaluator, [*sounds, *(part for _, part in parts)], classes))
     heard = [{kind: next(found) for kind in own} for own in kinds]
-    clips = [{"path": path, "heard": own} for path, own in zip(paths, heard, strict=True)]
+    clips = [{"path": path, "labels": own} for path, own in zip(paths, heard, strict=True)]
     counts: dict[tuple[str, float], Counter[str]] = {}
     for (row, _), label in zip(parts, found, strict=True):
         counts.setdefault((row["kind"], row["temperature"]), Counter())[label] += 1
     generated_rows = [
         {"of": kind, "temperature": value, "classes": dict(each)} for (kind, value), each in counts.items()
     ]
-    write_json(run.folder / RECOGNISED, {"judge": evaluator.name, "clips": clips, "said": generated_rows})
+    write_json(run.folder / LABEL_ACCURACY, {"judge": evaluator.name, "clips": clips, "generated": generated_rows})
 
 
 def name_labels(session: Session, evaluator: Evaluator, sounds: Sequence[Clip], classes: Sequence[str]) -> list[str]:

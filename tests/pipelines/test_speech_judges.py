@@ -12,7 +12,7 @@ from pipelines.plugins.speech_judges import PLUGIN, opinions
 from pipelines.plugins.speech_judges.opinions import MOS_PREDICTORS, at_rate, dnsmos
 from pipelines.plugins.speech_judges.opinions import MOS_RATE as JUDGED_RATE
 from pipelines.results.run_record import frame
-from pipelines.stages.listening import CLIPS, JUDGED
+from pipelines.stages.listening import CLIPS, EVALUATED
 from pipelines.store.store import CachedArtifact, write_json
 from tests.pipelines.pages_apart import Page, report_of
 from tests.pipelines.stages.test_listening import RATE, decoded
@@ -87,8 +87,8 @@ def test_opinions_of_decoded_speech_stand_beside_those_of_the_recordings(
     judged = opinions.predict_mos(
         silent_session(tmp_path), decoded(tmp_path / "decoded", [speech, speech, noise]), predictor
     )
-    assert judged.read_json(JUDGED)["unfit"] is None
-    first, second, last = (row["sounds"] for row in judged.read_rows(JUDGED, "clips"))
+    assert judged.read_json(EVALUATED)["unfit"] is None
+    first, second, last = (row["sounds"] for row in judged.read_rows(EVALUATED, "clips"))
     assert first["wavenet"] == first[ORIGINAL] == first["griffin_lim"] == second[ORIGINAL]
     assert second["griffin_lim"] == last[ORIGINAL]
     assert last[ORIGINAL][predictor] < first[ORIGINAL][predictor]
@@ -101,15 +101,15 @@ def test_what_a_judge_cannot_judge_has_no_figures(
     pytest.importorskip(package, exc_type=ImportError)
     artifact = decoded(tmp_path / "decoded", [sound])
     judged = opinions.predict_mos(silent_session(tmp_path), artifact, predictor)
-    assert told in str(judged.read_json(JUDGED)["unfit"])
-    assert judged.read_rows(JUDGED, "clips") == []
+    assert told in str(judged.read_json(EVALUATED)["unfit"])
+    assert judged.read_rows(EVALUATED, "clips") == []
 
 
 def judged_by(tmp_path: Path, predictor: str, content: object) -> CachedArtifact:
     folder = tmp_path / predictor
     folder.mkdir()
-    write_json(folder / JUDGED, content)
-    return CachedArtifact(stage=f"judged_{predictor}", key=f"key of {predictor}", place=folder, reused=False)
+    write_json(folder / EVALUATED, content)
+    return CachedArtifact(stage=f"opinions_{predictor}", key=f"key of {predictor}", place=folder, reused=False)
 
 
 def test_decoded_sound_is_compared_with_the_recordings_and_shown(tmp_path: Path) -> None:
@@ -125,8 +125,8 @@ def test_decoded_sound_is_compared_with_the_recordings_and_shown(tmp_path: Path)
     write_json(tmp_path / CLIPS, {"clips": rows})
     artifacts = {
         "decoded": CachedArtifact(stage="decoded", key="decoded", place=tmp_path, reused=False),
-        "judged_distillmos": judged_by(tmp_path, "distillmos", {"unfit": None, "clips": rows}),
-        "judged_dnsmos": judged_by(tmp_path, "dnsmos", {"unfit": "8,000 Hz", "clips": []}),
+        "opinions_distillmos": judged_by(tmp_path, "distillmos", {"unfit": None, "clips": rows}),
+        "opinions_dnsmos": judged_by(tmp_path, "dnsmos", {"unfit": "8,000 Hz", "clips": []}),
     }
     settings = run_settings(composed(tmp_path / "store"))
     section, figures = opinions.mos_rows({("", 0): artifacts}, Clips.from_rows(Path(), ()), settings)

@@ -125,7 +125,7 @@ def continuations(
             generated_rows.append({**row, "levels": window_levels(sound, config, config.windows)})
     content = {
         "clips": [*map(excerpt_row, clips.clips, excerpts)],
-        "said": generated_rows,
+        "generated": generated_rows,
         "coded": _write_recordings(run.folder, coder, clips.clips, excerpts, config),
         "diversity": diversities(finest, seed=config.seed),
         "frames": [each.patch_frames for each in coder.rates],
@@ -208,7 +208,7 @@ def window_labels(
     shown = range(len(generated.read_rows(CONTINUATIONS, "clips")))
     originals = [whole_clip(generated.folder, f"{number}_original.wav") for number in shown]
     coded = [windows_of(generated.folder, row, config) for row in generated.read_rows(CONTINUATIONS, "coded")]
-    continued = [windows_of(generated.folder, row, config) for row in generated.read_rows(CONTINUATIONS, "said")]
+    continued = [windows_of(generated.folder, row, config) for row in generated.read_rows(CONTINUATIONS, "generated")]
     parts = [*originals, *chain.from_iterable(coded), *chain.from_iterable(continued)]
     found = iter(name_labels(run, evaluator, parts, classes))
     content = {
@@ -234,14 +234,14 @@ def continuation_rows(made: Made, manifest: Clips, settings: RunSettings) -> tup
     [artifacts], config, probe = made.values(), settings.of(RatesConfig), settings.probe
     generated, protocol = artifacts["rate_continuations"], manifest.split_by
     rows, names = (
-        generated.read_rows(CONTINUATIONS, "said"),
+        generated.read_rows(CONTINUATIONS, "generated"),
         [row["path"] for row in generated.read_rows(CONTINUATIONS, "clips")],
     )
     varied, shown = generated.read_rows(CONTINUATIONS, "diversity"), ("of", "clip", "file", "prompt_seconds")
     record = Section(
         frames=generated.read_rows(CONTINUATIONS, "frames"),
         steps=varied[0]["steps"],
-        said=[{name: row[name] for name in shown} for row in rows if row["clip"] < config.shown],
+        generated=[{name: row[name] for name in shown} for row in rows if row["clip"] < config.shown],
         clips=names[: config.shown],
         seconds=config.seconds,
         window_seconds=config.window_seconds,
@@ -366,7 +366,7 @@ def continuation_sounds(results: Results) -> Iterator[PageSound]:
         yield PageSound("rates", number, "Original", f"{_RATES}/{number}_original.wav")
         for n, frames in enumerate(rates["frames"], 1):
             yield PageSound("rates", number, f"Rate {n}: {frames} frames per code", f"{_RATES}/{number}_rate_{n}.wav")
-    for row in rates.get("said", []):
+    for row in rates.get("generated", []):
         figures = {"prompt_seconds": row["prompt_seconds"]}
         yield PageSound("continued", row["clip"], full_name(row["of"]), f"{_RATES}/{row['file']}", figures)
 

@@ -22,7 +22,7 @@ from pipelines.plugins.speech_judges import PLUGIN
 from pipelines.results.clip_figures import clip_figures
 from pipelines.results.run_record import Made, Row, Section
 from pipelines.settings.run_settings import RunSettings
-from pipelines.stages.listening import JUDGED, decoded_paths, kinds_of, sound_of
+from pipelines.stages.listening import EVALUATED, decoded_paths, kinds_of, sound_of
 from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.store import CachedArtifact, write_json
 from vocoder.kinds import ORIGINAL
@@ -134,21 +134,21 @@ _Rows = list[dict[str, MOSFigures]]  # of each clip: the figures of each synthes
 def predict_mos(session: Session, decoded: CachedArtifact, predictor: str) -> CachedArtifact:
     """Predict the MOS of each decoded clip and its recording; a predictor that suits none gives a reason instead."""
     package = MOS_PREDICTORS[predictor].distribution
-    artifact = _judged(session, predictor, f"{package} {version_of(package)}", decoded)
+    artifact = _opinions(session, predictor, f"{package} {version_of(package)}", decoded)
     told = f"mos       no figures by {predictor}: "
-    session.when_made(artifact, lambda made: (why := made.read_json(JUDGED)["unfit"]) and told + why)
+    session.when_made(artifact, lambda made: (why := made.read_json(EVALUATED)["unfit"]) and told + why)
     return artifact
 
 
-@stage("judged_{predictor}", title="decoded test clips rated by {predictor}")
-def _judged(run: StageRun, predictor: str, package: str, decoded: CachedArtifact) -> None:
+@stage("opinions_{predictor}", title="decoded test clips rated by {predictor}")
+def _opinions(run: StageRun, predictor: str, package: str, decoded: CachedArtifact) -> None:
     rows, paths, rules = _Rows(), decoded_paths(decoded), MOS_PREDICTORS[predictor]
     if (unfit := unfit_rate(sound_of(decoded.folder, 0, ORIGINAL).sample_rate)) is None:
         jobs = [(number, kind) for number in range(len(paths)) for kind in kinds_of(decoded.folder, number)]
         found = run.each(f"listening: {predictor}", partial(_hear, decoded.folder, rules), jobs)
         rows, unfit = _mean_scores(dict(zip(jobs, found, strict=True)), len(paths), rules.overall)
     clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=False)]  # none if unfit
-    write_json(run.folder / JUDGED, {"unfit": unfit, "clips": clips})
+    write_json(run.folder / EVALUATED, {"unfit": unfit, "clips": clips})
 
 
 def _hear(folder: Path, predictor: MOSPredictor, job: _Sound) -> MOSFigures | None:
@@ -194,9 +194,9 @@ def mos_rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Sectio
     [artifacts] = made.values()
     about, figures, protocol = list[Section](), list[Row](), manifest.split_by
     for name, predictor in MOS_PREDICTORS.items():
-        artifact = artifacts[f"judged_{name}"]
-        about.append(Section(name=name, about=predictor.explanation, unfit=artifact.read_json(JUDGED)["unfit"]))
+        artifact = artifacts[f"opinions_{name}"]
+        about.append(Section(name=name, about=predictor.explanation, unfit=artifact.read_json(EVALUATED)["unfit"]))
         row = Row(stage=PLUGIN.name, name="", value=np.nan, artifact=artifact.key, protocol=protocol, split="test")
-        rows = artifact.read_rows(JUDGED, "clips")
+        rows = artifact.read_rows(EVALUATED, "clips")
         figures += clip_figures(rows, settings.probe, row, with_recordings=PLUGIN.measures)
     return Section(judges=about, clips=len(decoded_paths(artifacts["decoded"]))), figures

@@ -33,7 +33,7 @@ from wordless.base.messages import InputError
 from wordless.base.saved_models import CONFIG
 from wordless.training.fit import Gang, choose_precision
 
-TOKENS = ("pitches", "sample", "heard_sample", "autoencoder", "tokenizer", "codes", "health")
+TOKENS = ("pitches", "sample", "augmented_sample", "autoencoder", "tokenizer", "codes", "health")
 NAMES = {
     "tokenizer": "perplexity used_codes dead_codes bits_per_second reconstruction_mse quantised_mse",
     "lm": "perplexity unigram_perplexity bits_per_second predicted_pitch_error predicted_voicing_error",
@@ -63,7 +63,7 @@ RATES_AND_SAMPLES = (
 )
 # Stages whose tensors are learned: statistics and sample, weights, centroids.
 LEARNED = (
-    *("sample", "heard_sample", "autoencoder", "tokenizer", "code_decoder"),
+    *("sample", "augmented_sample", "autoencoder", "tokenizer", "code_decoder"),
     *("lm", "vocoder", "simclr", "supervised"),
 )
 
@@ -118,12 +118,16 @@ def test_every_layer_is_probed_and_sounds_of_each_kind_are_measured_and_recognis
     (kept,) = [row["validation_loss"] for row in curve["curve"] if row["step"] == curve["kept_step"]]
     (told,) = rows("bits_per_sample")
     assert told["value"] == pytest.approx(kept / math.log(2))
-    assert content["listening"]["judged_clips"] == 2
-    lost = [gross_error_file(row["number"], kind) for row in content["listening"]["lost"] for kind in row["sounds"]]
-    assert {finished_run.folder / file for file in lost} == {*finished_run.folder.glob("listening/lost_*")}
+    assert content["listening"]["evaluated_clips"] == 2
+    lost = [
+        gross_error_file(row["number"], kind)
+        for row in content["listening"]["gross_pitch_errors"]
+        for kind in row["sounds"]
+    ]
+    assert {finished_run.folder / file for file in lost} == {*finished_run.folder.glob("listening/gross_pitch_error_*")}
     played = range(len(content["listening"]["clips"]))
     assert all((finished_run.folder / f"listening/{number}_wavenet_recorded.wav").is_file() for number in played)
-    unconditional = [row for row in content["listening"]["recognised"] if row["of"] == "unconditional"]
+    unconditional = [row for row in content["listening"]["generated_labels"] if row["of"] == "unconditional"]
     assert {sum(row["classes"].values()) for row in unconditional} == {2}
 
 
@@ -180,7 +184,7 @@ def test_an_option_of_the_language_model_trains_no_vocoder(finished_run: Finishe
     store = shutil.copytree(finished_run.store, tmp_path / "store")
     before = counts(store)
     assert run(store, tmp_path / "run", "lm.views.offsets=false", "stages=[lm,vocoder]") == 0
-    assert counts(store) == {**before, "lm": 2, "listening": 2, "recognised": 2}
+    assert counts(store) == {**before, "lm": 2, "listening": 2, "label_accuracy": 2}
 
 
 # No leak

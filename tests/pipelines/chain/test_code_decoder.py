@@ -73,7 +73,7 @@ def test_sound_reads_the_decoder_and_everything_else_keeps_its_keys(
     assert with_it.keys() - without.keys() == {"code_decoder"}
     changed = {name for name in without if with_it[name].key != without[name].key}
     joined = {"rate_tokenizer"} if rates != "null" else set()
-    assert changed == {"vocoder", "decoded", "judged", "listening", "recognised", *joined}
+    assert changed == {"vocoder", "decoded", "evaluated", "listening", "label_accuracy", *joined}
     if joined:
         several = Tokenizer.from_pretrained(with_it["rate_tokenizer"].folder)
         assert (several.reach, several.finest.reach) == (8, 8)

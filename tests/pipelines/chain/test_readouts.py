@@ -22,7 +22,7 @@ READING = (
 )
 RATES = ("tokenizer.rates=[4,2]",)
 # What is fitted to bottlenecks, and so made before they move.
-TOKENIZERS = ("frame_sample", "input_sample", "sample", "autoencoder", "tokenizer", "pitches", "rate_tokenizer")
+TOKENIZERS = ("frame_sample", "augmented_sample", "sample", "autoencoder", "tokenizer", "pitches", "rate_tokenizer")
 OF_CODES = {name: method for name, method in METHODS.items() if method.reads_codes}
 
 

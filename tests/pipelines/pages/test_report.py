@@ -60,11 +60,13 @@ def listening(clips: int) -> dict[str, object]:
     varied = {"of": "continuation", "temperature": 0.7, "sounds": 2, "perplexity": 8.5, "recoded_perplexity": 12.5}
     return {
         "clips": [{"path": f"seven/{n}.wav", **whole} for n in range(clips)],
-        "said": [*generated_rows, alone | {"figures": LEVELS}],
+        "generated": [*generated_rows, alone | {"figures": LEVELS}],
         "diversity": [varied | {"distinct_1": 0.25, "distinct_2": 0.5, "distinct_3": None}],
-        "recognised": [{"of": "continuation", "temperature": 0.7, "classes": {"seven": 1, "eight": 2}}],
-        **{"judged_clips": 30, "postfilter": 1.0, "pitch_comb": True},
-        "lost": [{"number": 7, "path": "seven/7.wav", "label": "seven", "group": "voice", "sounds": lost}],
+        "generated_labels": [{"of": "continuation", "temperature": 0.7, "classes": {"seven": 1, "eight": 2}}],
+        **{"evaluated_clips": 30, "postfilter": 1.0, "pitch_comb": True},
+        "gross_pitch_errors": [
+            {"number": 7, "path": "seven/7.wav", "label": "seven", "group": "voice", "sounds": lost}
+        ],
     }
 
 
@@ -127,9 +129,13 @@ def run_folder(folder: Path, content: dict[str, Any], *, seconds: float = 0.2) -
     """A run folder with these results, and the sounds and pictures that they name."""
     rate, rng = 8000, np.random.default_rng(0)
     pictures: dict[str, np.ndarray] = {}
-    sounds: dict[str, Any] = content.get("listening") or {"clips": [], "said": []}
-    files = [row["file"] for row in sounds["said"]]
-    files += [f"lost_{row['number']}_{kind}.wav" for row in sounds.get("lost", ()) for kind in row["sounds"]]
+    sounds: dict[str, Any] = content.get("listening") or {"clips": [], "generated": []}
+    files = [row["file"] for row in sounds["generated"]]
+    files += [
+        f"gross_pitch_error_{row['number']}_{kind}.wav"
+        for row in sounds.get("gross_pitch_errors", ())
+        for kind in row["sounds"]
+    ]
     for number, clip in enumerate(sounds["clips"]):
         files += [f"{number}_{kind}.wav" for kind in clip["sounds"]]
         for kind in ("original", "autoencoder", "codebook"):
@@ -220,7 +226,7 @@ def test_sounds_are_the_files_of_the_run_and_the_first_are_equally_loud(whole: P
     page = Page(read(whole / "report.html"))
     files = [base64.b64decode(str(player["src"]).partition(",")[2]) for player in page.named("audio")]
     kinds = ("original", "griffin_lim", "harmonics", "wavenet", "continuation_0.7_0", "continuation_1_0")
-    names = ["lost_7_original.wav", "lost_7_wavenet.wav"]
+    names = ["gross_pitch_error_7_original.wav", "gross_pitch_error_7_wavenet.wav"]
     names += [*(f"{number}_{kind}.wav" for number in (1, 0) for kind in kinds), "unconditional_1_0.wav"]
     assert files[3:] == [(whole / "listening" / name).read_bytes() for name in names]  # behind those of the headline
     labels = [str(player["aria-label"]).partition(":")[0] for player in page.named("audio")[:3]]
@@ -289,7 +295,7 @@ WEAK = {"judge": "a linear probe of log-mel", "judge_name": "probe", "clips": 10
 def test_warnings_and_figures_of_zero_stand_out(weak: object, tmp_path: Path) -> None:
     content = plain(results())
     content["listening"]["warning"] = weak
-    for row in content["listening"]["said"][:2]:
+    for row in content["listening"]["generated"][:2]:
         row["figures"]["silence"] = 0.9 if weak is None else 0.1
     content["codebook"]["verdict"] = "the codebook has collapsed" if weak is None else None
     content["figures"].append(figure("tokenizer", "dead_codes", 0.0))
@@ -302,7 +308,7 @@ def test_warnings_and_figures_of_zero_stand_out(weak: object, tmp_path: Path) ->
 def test_the_page_says_how_often_each_training_read_its_recordings(tmp_path: Path) -> None:
     content = plain(results())
     content["codebook"]["sample"] = {"columns": 200_000, "drawn_from": 1_700_000}
-    passes = "300 of 1,800 steps × 32 examples of 2 s = 0.73 passes of 4.4 hours"
+    passes = "300 of 1,800 steps x 32 examples of 2 s = 0.73 passes of 4.4 hours"
     content["stages"] = [
         {**content["stages"][0], "stage": "vocoder", "key": str(seed), "fold": "test", "seed": seed, "passes": passes}
         for seed in range(3)
@@ -502,7 +508,7 @@ def test_no_file_but_a_whole_one_of_the_run_enters_the_page(file: str, content: 
     made: dict[str, Any] = {"figures": [], "listening": listening(2)}
     folder = run_folder(tmp_path / "run", made)
     if content is None:
-        made["listening"]["said"][0]["file"] = f"{tmp_path}{file}" if file.startswith("/") else file
+        made["listening"]["generated"][0]["file"] = f"{tmp_path}{file}" if file.startswith("/") else file
         (folder / "results.json").write_text(json.dumps(made))
     else:
         (folder / file).unlink()

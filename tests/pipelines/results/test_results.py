@@ -1,4 +1,4 @@
-"""Figures of sounds from what the stages leave, and which labels can be recognised at all."""
+"""Figures of sounds from what the stages leave, and which labels can be labelled at all."""
 
 import math
 import re
@@ -14,7 +14,7 @@ from pipelines.pages.phrasing import sentences
 from pipelines.results.clip_figures import median
 from pipelines.results.results import gross_pitch_error_clips, listening_record, sound_figures, weak_evaluator
 from pipelines.results.run_record import Row
-from pipelines.stages.listening import CLIPS, GUARD, JUDGED, LISTENING, RECOGNISED, label_task
+from pipelines.stages.listening import CLIPS, EVALUATED, GUARD, LABEL_ACCURACY, LISTENING, label_task
 from pipelines.store.store import CachedArtifact, write_json
 from tests.pipelines.tiny import session_of
 from wordless.audio.recordings.manifest import Clip, Clips, Split
@@ -51,7 +51,7 @@ def rows_of(*sounds: object, name: str = "sounds") -> list[dict[str, object]]:
 
 @pytest.fixture
 def artifacts(tmp_path: Path) -> dict[str, CachedArtifact]:
-    recognised = rows_of(*(dict(zip(KINDS, each, strict=True)) for each in HEARD), name="heard")
+    labelled = rows_of(*(dict(zip(KINDS, each, strict=True)) for each in HEARD), name="labels")
     place = {"start": 0.25, "seconds": 1.0, "clip_seconds": 3.0}
     stoi = enumerate(((0.5, 0.4), (None, 0.1), (0.7, 0.5), (None, None)))
     sounds = ({"wavenet": {"stoi": own, "rms": n - 20.0}, "griffin_lim": {"stoi": other}} for n, (own, other) in stoi)
@@ -61,14 +61,14 @@ def artifacts(tmp_path: Path) -> dict[str, CachedArtifact]:
     ]
     varied = {"of": "continuation", "temperature": 0.7, "sounds": 2, "distinct_1": 0.25, "distinct_2": None}
     listened = {
-        **{"postfilter": 1.0, "pitch_comb": True, "said": generated_rows, "diversity": [varied]},
+        **{"postfilter": 1.0, "pitch_comb": True, "generated": generated_rows, "diversity": [varied]},
         "clips": [{"path": "2.wav", "sounds": {"original": {"peak": 0.9}}}],
     }
-    named = {"judge": "probe", "clips": recognised, "said": [{"of": "x"}]}
+    named = {"judge": "probe", "clips": labelled, "generated": [{"of": "x"}]}
     return {
-        "recognised": artifact(tmp_path, "recognised", RECOGNISED, named),
+        "label_accuracy": artifact(tmp_path, "label_accuracy", LABEL_ACCURACY, named),
         "decoded": artifact(tmp_path, "decoded", CLIPS, {"clips": [row | place for row in rows_of(*HEARD)]}),
-        "judged": artifact(tmp_path, "judged", JUDGED, {"clips": rows_of(*sounds)}),
+        "evaluated": artifact(tmp_path, "evaluated", EVALUATED, {"clips": rows_of(*sounds)}),
         "listening": artifact(tmp_path, "listening", LISTENING, listened),
     }
 
@@ -92,12 +92,12 @@ def test_label_accuracy_is_the_share_of_right_labels(artifacts: dict[str, Cached
     ratio = found["label_accuracy_ratio", "wavenet / original"]
     assert ratio.value == 0.75
     assert (ratio.low or 0) < 0.75 < (ratio.high or 0) <= 1  # paired: every original is right in every draw
-    assert wavenet.artifact == "key of recognised"
+    assert wavenet.artifact == "key of label_accuracy"
     assert (wavenet.protocol, wavenet.split, wavenet.unit) == ("official", "test", "ratio")
 
 
 def test_label_accuracies_are_of_the_labels_that_the_manifest_now_says(artifacts: dict[str, CachedArtifact]) -> None:
-    """What WaveNet keeps is relative to the originals that are recognised."""
+    """What WaveNet keeps is relative to the originals that are labelled."""
     assert figures(artifacts, labelled("two", *LABELS[1:]))["label_accuracy_ratio", "wavenet / original"].value == 2 / 3
     assert ("label_accuracy_ratio", "wavenet / original") not in figures(artifacts, labelled(*4 * ["three"]))
     found = figures(artifacts, labelled("two", "two", "one", None))
@@ -130,13 +130,13 @@ def test_sound_from_codes_is_compared_with_that_from_the_recorded_log_mel_on_the
         {"wavenet": {"stoi": own}} | ({} if recorded is None else {"wavenet_recorded": {"stoi": recorded}})
         for own, recorded in pairs
     )
-    write_json(artifacts["judged"].folder / JUDGED, {"clips": rows_of(*sounds)})
+    write_json(artifacts["evaluated"].folder / EVALUATED, {"clips": rows_of(*sounds)})
     found = figures(artifacts)
     assert found["stoi_difference", "wavenet - wavenet_recorded"].value == pytest.approx(-0.3)
     assert found["stoi_difference_clips", "wavenet - wavenet_recorded"].value == 2
     assert found["stoi_ratio", "wavenet / wavenet_recorded"].value == pytest.approx(0.625)
     record = listening_record(artifacts, artifacts["listening"], MANIFEST)
-    assert (record["judged_clips"], record["recorded_clips"]) == (4, 2)
+    assert (record["evaluated_clips"], record["recorded_clips"]) == (4, 2)
 
 
 def test_level_and_voice_are_compared_with_the_recordings(artifacts: dict[str, CachedArtifact]) -> None:
@@ -148,7 +148,7 @@ def test_level_and_voice_are_compared_with_the_recordings(artifacts: dict[str, C
         }
         for number in range(3)
     )
-    write_json(artifacts["judged"].folder / JUDGED, {"clips": rows_of(*sounds)})
+    write_json(artifacts["evaluated"].folder / EVALUATED, {"clips": rows_of(*sounds)})
     found = figures(artifacts)
     level, voice = found["rms_difference", "wavenet - original"], found["periodicity_ratio", "wavenet / original"]
     assert (level.value, level.unit) == (-3, "dB re full scale")
@@ -163,7 +163,7 @@ def test_the_network_s_part_in_the_codes_that_agree_is_its_lead_over_the_harmoni
     artifacts: dict[str, CachedArtifact],
 ) -> None:
     sounds = ({"wavenet": {"code_agreement": 0.8 + more}, "harmonics": {"code_agreement": 0.75}} for more in (0, 0.1))
-    write_json(artifacts["judged"].folder / JUDGED, {"clips": rows_of(*sounds)})
+    write_json(artifacts["evaluated"].folder / EVALUATED, {"clips": rows_of(*sounds)})
     gap = figures(artifacts)["code_agreement_difference", "wavenet - harmonics"]
     assert (gap.value, gap.low, gap.high) == (pytest.approx(0.1), pytest.approx(0.05), pytest.approx(0.15))
 
@@ -172,7 +172,7 @@ def test_one_lost_clip_does_not_decide_the_pitch_error(artifacts: dict[str, Cach
     """A clip whose pitch is an octave off moves a mean by hundreds of cents; the median stays, and it is counted."""
     errors = {"wavenet": (30.0, 20.0, 1200.0, None, 40.0, 200.0), "griffin_lim": (60.0, 40.0, 10.0, 50.0, 80.0, 1100.0)}
     sounds = [{kind: {"pitch_error": own[number]} for kind, own in errors.items()} for number in range(6)]
-    write_json(artifacts["judged"].folder / JUDGED, {"clips": rows_of(*sounds)})
+    write_json(artifacts["evaluated"].folder / EVALUATED, {"clips": rows_of(*sounds)})
     found = figures(artifacts)
     own, rival = (found["median_pitch_error", kind] for kind in errors)
     assert (own.value, own.low, own.high, own.unit, rival.value) == (40, 20, 1200, "cents", 55)
@@ -184,11 +184,13 @@ def test_one_lost_clip_does_not_decide_the_pitch_error(artifacts: dict[str, Cach
     assert found["gross_pitch_errors", "griffin_lim"].value == pytest.approx(1 / 6)
     assert found["gross_pitch_errors_difference", "wavenet - griffin_lim"].value == 0.0  # of the five that both have
     assert not [name for name, _ in found if name.startswith("pitch_error")]
-    assert [(row["number"], row["path"]) for row in gross_pitch_error_clips(artifacts["judged"])] == [(2, "2.wav")]
+    assert [(row["number"], row["path"]) for row in gross_pitch_error_clips(artifacts["evaluated"])] == [(2, "2.wav")]
 
 
 def test_clips_without_a_gross_pitch_errors_leave_room_for_one(artifacts: dict[str, CachedArtifact]) -> None:
-    write_json(artifacts["judged"].folder / JUDGED, {"clips": rows_of(*[{"wavenet": {"pitch_error": 30.0}}] * 20)})
+    write_json(
+        artifacts["evaluated"].folder / EVALUATED, {"clips": rows_of(*[{"wavenet": {"pitch_error": 30.0}}] * 20)}
+    )
     lost = figures(artifacts)["gross_pitch_errors", "wavenet"]
     assert (lost.value, lost.low, lost.high) == pytest.approx((0, 0, 0.168), abs=1e-3)  # of Clopper and Pearson
 
@@ -221,9 +223,9 @@ def test_what_the_language_model_says_has_figures_of_its_own(artifacts: dict[str
     assert found["distinct_1", "continuation@0.7"].value == 0.25
     assert ("distinct_2", "continuation@0.7") not in found
     record: dict[str, Any] = listening_record(artifacts, artifacts["listening"], MANIFEST)
-    assert record["judged_clips"] == 4
+    assert record["evaluated_clips"] == 4
     assert record["clips"][0]["label"] == "one"
-    assert record["recognised"] == [{"of": "x"}]
+    assert record["generated_labels"] == [{"of": "x"}]
     assert record["judge"] == "a linear probe of log-mel"
     assert [row["start"] for row in record["excerpts"]] == [0.25] * 4
     assert record["warning"] is None
@@ -238,7 +240,7 @@ def test_intervals_are_over_clips_and_not_over_what_continues_them(tmp_path: Pat
         | {"figures": {"peak": peak, "prompt_seconds": 0.5 + clip}}
         for clip, peak in peaks
     ]
-    listened = {"said": generated_rows, "postfilter": 1.0, "pitch_comb": True}
+    listened = {"generated": generated_rows, "postfilter": 1.0, "pitch_comb": True}
     found = figures({"listening": artifact(tmp_path, "listening", LISTENING, listened)})
     peak = found["peak", "continuation@1"]
     assert (peak.value, peak.low, peak.high) == pytest.approx((0.4, 0.2, 0.6))  # of two clips, drawn anew
@@ -271,9 +273,9 @@ def test_a_classifier_that_fails_on_recordings_is_named(
 ) -> None:
     clips = [clip(number, label) for number, label in enumerate(labels * 10)]
     heard = ({"original": "?" if number < wrong else each.label} for number, each in enumerate(clips))
-    named = {"judge": "supervised", "clips": rows_of(*heard, name="heard")}
-    recognised = artifact(tmp_path, "recognised", RECOGNISED, named)
-    found = weak_evaluator(recognised, Clips.from_rows(Path(), clips))
+    named = {"judge": "supervised", "clips": rows_of(*heard, name="labels")}
+    labelled = artifact(tmp_path, "label_accuracy", LABEL_ACCURACY, named)
+    found = weak_evaluator(labelled, Clips.from_rows(Path(), clips))
     assert (found is not None) == warned
     told = "".join(sentences("weak_judge", found))
     right = rf"{100 - 5 * wrong}% .*\b{20 - wrong} of 20 clips\b"

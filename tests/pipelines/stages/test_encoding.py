@@ -14,7 +14,7 @@ from lm.probing.vectors import VectorConfig, bags_of_codes
 from lm.tokens import BatchConfig, CodeSequences, fitting_batches
 from pipelines.jobs.run_rules import run_settings
 from pipelines.stages import features
-from pipelines.stages.codebooks import frame_sample, input_sample
+from pipelines.stages.codebooks import augmented_sample, frame_sample
 from pipelines.stages.features import CodedViews, codes
 from pipelines.stages.stage_options import VocoderSettings
 from pipelines.stages.stored_arrays import waveforms
@@ -131,7 +131,7 @@ def test_what_is_heard_are_the_same_columns_in_another_range(
     """In the front end's own range they are the sample itself; in a narrower one nothing is softer than before."""
     views, words = SoundChanges(dynamic_ranges=ranges), ("audio.dynamic_range=40", "tokenizer.sample_patches=50")
     plain, heard = (
-        train_sample(stage, own_session, finished_run, views, *words) for stage in (frame_sample, input_sample)
+        train_sample(stage, own_session, finished_run, views, *words) for stage in (frame_sample, augmented_sample)
     )
     assert heard.shape == plain.shape
     assert len(heard) == 50
@@ -145,8 +145,8 @@ def test_changed_sound_is_the_input_and_the_recorded_sound_the_target(
     """The same columns, at the same times, with noise; and the same bytes with any number of workers."""
     views, words = SoundChanges(changed=1.0, noise_snr=(20.0, 20.0)), ("tokenizer.sample_patches=2000",)
     one, two = (session_of(tmp_path / str(workers), workers=workers) for workers in (1, 2))
-    clean, noisy = (train_sample(stage, one, finished_run, views, *words) for stage in (frame_sample, input_sample))
-    assert torch.equal(noisy, train_sample(input_sample, two, finished_run, views, *words))
+    clean, noisy = (train_sample(stage, one, finished_run, views, *words) for stage in (frame_sample, augmented_sample))
+    assert torch.equal(noisy, train_sample(augmented_sample, two, finished_run, views, *words))
     louder = noisy.exp() - clean.exp()
     assert float(louder.mean()) > 0
     loud = clean > clean.quantile(0.95)

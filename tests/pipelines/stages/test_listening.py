@@ -12,7 +12,7 @@ import soundfile
 
 from pipelines.stages.listening import (
     CLIPS,
-    JUDGED,
+    EVALUATED,
     decode_clips,
     decoded_paths,
     generate_samples,
@@ -90,7 +90,7 @@ def test_what_is_measured_and_recognised_is_what_is_new(run_folder: Path, tmp_pa
     config = replace(LISTENING, continuation_seconds=0.2, unconditional=1)
     wavenet = create_synthesis(WAVENET, tokenizer, Sampling(temperature=0), folder=run_folder / "vocoder")
     made = generate_samples(session_of(tmp_path), tmp_path, tokenizer, wavenet, run_folder / "lm", prompts, config)
-    rows: Any = made["said"]
+    rows: Any = made["generated"]
     continued, unconditional = (soundfile.read(tmp_path / row["file"], dtype="float32")[0] for row in rows)
     assert np.abs(continued[:prompt]).mean() > 0.9
     new = sound_levels(Waveform(samples=continued[prompt:], sample_rate=RATE))
@@ -187,7 +187,9 @@ def figures_of_a_sweep(run_folder: Path, place: Path) -> dict[str, Any]:
     """Of its WaveNet sound, which is the recording itself."""
     playback = playback_of(Clips.from_rows(place, ()), *parts_of(run_folder))
     sounds = decoded(place, [Waveform(samples=sweep(0.5, RATE), sample_rate=RATE)])
-    figures: dict[str, Any] = measure_clips(session_of(place), playback, sounds).read_rows(JUDGED, "clips")[0]["sounds"]
+    figures: dict[str, Any] = measure_clips(session_of(place), playback, sounds).read_rows(EVALUATED, "clips")[0][
+        "sounds"
+    ]
     return dict(figures["wavenet"])
 
 

@@ -23,7 +23,17 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 FP32 = ("lm.fit.precision=fp32", "vocoder.fit.precision=fp32", "lm.gpt.dropout=0")
 EACH_STEP = ("lm.fit.validate_every=1", "vocoder.fit.validate_every=1")  # so that the curve has each step's loss
 NO_REPORT = "stages=[tokenizer,lm,vocoder]"
-MADE_ALONE = ("pitches", "sample", "heard_sample", "autoencoder", "tokenizer", "codes", "views", "health", "waveforms")
+MADE_ALONE = (
+    "pitches",
+    "sample",
+    "augmented_sample",
+    "autoencoder",
+    "tokenizer",
+    "codes",
+    "views",
+    "health",
+    "waveforms",
+)
 REFUSING = """
 import os, time
 from wordless.base.messages import InputError
