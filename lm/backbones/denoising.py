@@ -60,7 +60,7 @@ from wordless.base.arrays import FloatArray, IndexArray, IntArray
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, layer_states, not_compiled
 from wordless.base.devices import copy_to, fast_products
 from wordless.base.messages import InputError
-from wordless.base.options import CausalSizes, build, option
+from wordless.base.options import CausalSizes, build
 from wordless.base.saved_models import CONFIG
 
 
@@ -72,12 +72,7 @@ class DenoisingConfig(CausalSizes):
     layers: int = 4
     heads: int = 4
     ffn_dim: int = 336
-    channels: tuple[int, ...] = option(
-        (16, 32),
-        "channels of each causal convolution over time and mel bands in front of the transformer",
-        least=1,
-        filled=True,
-    )
+    channels: tuple[int, ...] = (16, 32)  # of each causal convolution of a network that reads log-mel
     dropout: float = 0.1  # also on the inputs
 
 
