@@ -41,7 +41,8 @@ def undamaged(option: str, start: str, folder: Path) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(f"{option}={start}: {folder} is damaged: {error}; copy it again from its run") from error
+        state = f"{folder} is damaged or of another version: {error}"
+        raise InputError(f"{option}={start}: {state}; copy it again from its run, or name another one") from error
 
 
 def differences(values: Mapping[str, tuple[object, object]]) -> tuple[str, str]:
