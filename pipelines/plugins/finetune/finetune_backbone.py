@@ -51,14 +51,12 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import Channel
 from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.manifest import (
-    ACCOUNT,
     SPLITS,
     Clip,
     Clips,
     Rejected,
     Split,
     read_manifest,
-    write_account,
     write_manifest,
     write_rejected,
 )
@@ -174,12 +172,6 @@ def finetune_backbone(config: Mapping[str, object]) -> None:
             results = {arm: _arm_result(session, tuning, arm) for arm in arms}
             if not gang.rank:
                 write_rejected([*corpus.rejected, *set_aside], folder / REJECTED)
-                if corpus.account is not None:
-                    kept = {clip.path for clip in clips.clips}
-                    lost = {
-                        path: each.reason for each in set_aside if (path := each.path.partition("#t=")[0]) not in kept
-                    }
-                    write_account(corpus.account.but_for(lost), folder / ACCOUNT)
                 write_manifest(clips, folder / MANIFEST)
                 _write_results(session, tuning, results, corpus=corpus, notices=notices, config=config)
 
