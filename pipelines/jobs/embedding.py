@@ -24,7 +24,7 @@ from pipelines.probe_run import ProbeRunConfig
 from pipelines.recordings import ALL, EmbedConfig
 from pipelines.results.probes import PREDICTIONS, Probes, side_by_side_probes, write_predictions
 from pipelines.results.run_record import Results, read_results, recorded_options
-from pipelines.settings.run_settings import ReadingConfig, choose_workers, corpus_command, require_recordings
+from pipelines.settings.run_settings import ReadingConfig, choose_workers, corpus_command
 from pipelines.stages.features import (
     BAG_OF_CODES,
     ClipReading,
@@ -82,7 +82,6 @@ class CodeModels:
 def probe_run(config: Mapping[str, object]) -> None:
     """Probe the models of a run on other recordings: encode these, pool each method's states, compare probes."""
     settings = corpus_command(ProbeRunConfig, completed(ProbeRunConfig, config))
-    require_recordings(settings.corpus)
     own = models_of_run(settings.model, settings.compare)
     terminal = Terminal()
     found = find_corpus(settings.corpus, settings, require=require_labels, terminal=terminal)

@@ -64,7 +64,6 @@ from pipelines.settings.run_settings import (
     RunSettings,
     choose_workers,
     corpus_options,
-    require_recordings,
     usual_stages,
 )
 from pipelines.stages.codebooks import wants_pitch
@@ -100,7 +99,7 @@ def run(config: dict[str, Any]) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     with going_on(), logged(folder):
         config = completed(RunSettings, config)
-        require_recordings(corpus_options(config), in_folds=bool(config["compare"]["folds"]))
+        corpus_options(config)  # refuses those that contradict each other, at the place where they were set
         run_chain(config, folder)
 
 

@@ -41,12 +41,11 @@ from pipelines.store.start_models import TOKENS
 from pipelines.store.store import StoreOptions
 from tokenizer.frame_sample import VectorSource
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
-from wordless.audio.recordings.corpus import find_recordings
 from wordless.audio.recordings.corpus_config import CORPUS, ColumnConfig, CorpusConfig
 from wordless.audio.recordings.embedded import VOICES, VOICES_OF_SENTENCES, EmbeddedConfig, fill_in
 from wordless.audio.recordings.folder import expand_home, recordings_below, require_folder
 from wordless.audio.recordings.manifest import Clips
-from wordless.audio.recordings.splits import SplitConfig, folds
+from wordless.audio.recordings.splits import folds
 from wordless.audio.views import BABBLE_VOICES, LEARNED, LEARNED_SNR, Noise, NoiseWord
 from wordless.base.devices import choose_device
 from wordless.base.messages import InputError, within
@@ -585,13 +584,3 @@ def corpus_options(config: Mapping[str, Any]) -> CorpusConfig:
     if "embedded" in corpus:
         build(EmbeddedConfig, corpus["embedded"], name="embedded")  # refuses values at the place where they were set
     return build(CorpusConfig, corpus, name="corpus")
-
-
-def require_recordings(options: CorpusConfig, *, in_folds: bool = False) -> None:
-    """Refuse a folder or table of recordings that cannot be used; nothing is decoded.
-
-    The chain checks the same again, after imports that take seconds. Data sets are left to the chain.
-    """
-    if not options.is_made:
-        with within("corpus"):
-            find_recordings(replace(options, split=SplitConfig(by="hash")) if in_folds else options)

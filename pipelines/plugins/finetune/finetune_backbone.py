@@ -38,7 +38,7 @@ from pipelines.jobs.clips_of_run import (
 )
 from pipelines.jobs.run_chain import provenance
 from pipelines.plugins.finetune import FinetuneConfig, finetune_settings
-from pipelines.settings.run_settings import choose_workers, require_recordings
+from pipelines.settings.run_settings import choose_workers
 from pipelines.stages.stored_arrays import VALUES, read_clips, write_clips
 from pipelines.store.claims import hold
 from pipelines.store.outputs import REMEDY
@@ -118,7 +118,6 @@ class ArmResult:
 def finetune_backbone(config: Mapping[str, object]) -> None:
     """Train every arm, save the fine-tuned model with its figures and this config, and print a table."""
     settings = finetune_settings(config)
-    require_recordings(settings.corpus)
     terminal = Terminal()
     source = _open(settings)
     freeze(source.create(seed=0), settings.backbone.frozen_layers)  # refuses damaged weights, and too many layers

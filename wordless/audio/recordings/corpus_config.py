@@ -111,11 +111,6 @@ class CorpusConfig(Options):
         """The option that names the recordings."""
         return next(name for name in NAMED_BY if getattr(self, name))
 
-    @property
-    def is_made(self) -> bool:
-        """Whether the source writes the recordings before it lists them."""
-        return self.source in ("embedded", "dataset")
-
     def __post_init__(self) -> None:
         super().__post_init__()
         self.refuse_if(self.dataset == "", "dataset", "name the files, such as `dataset`=FOLDER")

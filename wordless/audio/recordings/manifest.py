@@ -257,11 +257,6 @@ class Clips:
         return None if self.has_segments and not self.trimmed_seconds else trim_db
 
 
-def whole_recording(root: Path, paths: Sequence[str], *, notices: tuple[str, ...] = ()) -> Clips:
-    """Return candidates that are whole recordings."""
-    return Clips.from_columns(root, {"path": paths, "split": [""] * len(paths)}, notices=notices)
-
-
 _COLUMNS = tuple(name for name in _TYPES if name not in ("begin", "end", "where", "stamp"))  # of a manifest
 _LINES_AT_ONCE = 1 << 14  # of a manifest, whose cells take most memory
 _NAME = "clip"  # last column: the clip's name, as in predictions and vectors; for other programs, and ignored here
