@@ -122,6 +122,11 @@ class CorpusConfig(Options):
                 f"names are read of a folder alone, and `{self.source}` is given: name columns, such as `columns.group`"
             )
             self.refuse_if(self.source != "root", "pattern", rule)
+        told = self.source != "root" or "label" in patterns.roles_of(self.pattern or "*")
+        rule = (
+            "names of folders are no texts: give them in a `table` (`columns.label`=NAME), or as {label} of `pattern`"
+        )
+        self.refuse_if(self.label_type == "text" and not told, "label_type", rule)
         rule = "columns are those of a table or a data set, and none is given: name it as `table`"
         for each in fields(ColumnConfig) if self.source == "root" else ():
             self.refuse_if(self.columns.is_given(each.name), f"columns.{each.name}", rule)

@@ -157,6 +157,7 @@ REFUSED = [
     ({"a/up.wav": ""}, {"label_names": {"left": "right"}}, "^`?label_names"),
     ({"a.wav": "", "t.csv": "path\na.wav\n"}, {"table": "t.csv", "pattern": "{label}/*"}, r"^pattern is"),
     ({}, {"segment_seconds": 10.0, "segment_overlap_seconds": 9.5}, r"^segment_overlap_seconds\b.*9\.5\b.*\b9\b"),
+    ({"up/a.wav": ""}, {"label_type": "text"}, "label_type is text"),
     ({}, {"segment_overlap_seconds": 1.0}, r"^segment_overlap_seconds\b.*seconds"),
     ({}, {"segment_silence_dbfs": -50.0}, r"^segment_silence_dbfs\b.*seconds"),
     ({"song.txt": "x"}, {}, r"1 file \(\.txt.*\.wav, \.flac"),
