@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 
 from lm.probing.probe_options import LabelOptions, label_names
 from lm.probing.vectors import Means
-from wordless.audio.recordings.description import LabelType
+from wordless.audio.recordings.corpus_config import LabelType
 from wordless.audio.recordings.manifest import number_of
 from wordless.base.messages import InputError, counted
 from wordless.base.options import Options, option

@@ -1,7 +1,7 @@
 """Options of ``wordless encode``, ``embed``, ``score`` and ``predict``, which read recordings."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -9,29 +9,33 @@ from lm.probing.vectors import Pooling
 from pipelines.store.outputs import require_kind, require_table
 from pipelines.store.shared_options import EngineOptions, ModelOptions, RateOptions, WorkerOptions
 from pipelines.store.store import StoreOptions
-from wordless.audio.recordings.annotations import kind_of
-from wordless.audio.recordings.corpus_config import AnnotationOptions, CorpusConfig
+from wordless.audio.recordings.corpus_config import ColumnConfig, CorpusConfig
+from wordless.audio.recordings.folder import UNLABELLED
 from wordless.audio.recordings.splits import UNDIVIDED
-from wordless.audio.waveform import EXTENSIONS
 from wordless.base.messages import InputError
 from wordless.base.options import REQUIRED, option
 
-_TABLES = (".tsv", ".txt", ".csv", ".jsonl", ".json", ".ndjson")  # that list recordings
 ALL = "all"  # layer: every candidate
 LAYER = re.compile(rf"(layer|inner)_\d+|all_(layers|inner)(_with_input)?|{ALL}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class InputOptions(ModelOptions, WorkerOptions, AnnotationOptions):
+class InputOptions(ModelOptions, WorkerOptions):
     """Options of commands that read recordings with a trained model."""
+
+    root: Path | None = option(None, "folder of the recordings that a table lists; null: the folder of the table")
+    columns: ColumnConfig = option(ColumnConfig(), "columns of a table")
+    most_rejected: float = option(
+        0.05, "share of the rows of a table that may be set aside; more stop the command", least=0, most=1
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredOptions(InputOptions, StoreOptions):
     input: Path = option(
         REQUIRED,
-        "a recording, or a folder of recordings, embed: or a table of them such as runs/x/manifest.tsv; "
-        "<output>.rejected.tsv lists what is set aside, <output>.account.tsv all that was read",
+        "a recording, a folder of recordings, or a table of them, as corpus.table; <output>.rejected.tsv lists what is "
+        "set aside",
     )
 
 
@@ -79,9 +83,6 @@ class EmbedConfig(StoredOptions):
         REQUIRED,
         "a .npz, .parquet or .safetensors file, with a row for each recording, or for each part that a table names",
     )
-    root: Path | None = option(
-        None, "folder of the recordings that a table lists; null: the folder of the table, or the one that it names"
-    )
     method: str = option(
         "gpt",
         "gpt, denoising, bag_of_codes, log_mel or bottleneck",
@@ -102,21 +103,9 @@ class EmbedConfig(StoredOptions):
             raise InputError(option="layer", value=self.layer, rule=rule)
 
     @property
-    def is_table(self) -> bool:
-        """Whether the input is a table that lists recordings, or a file of annotations."""
-        suffix = self.input.suffix.lower()
-        if suffix.removeprefix(".") in EXTENSIONS or self.input.is_dir():
-            return False
-        return suffix in _TABLES or (self.annotations != "none" and kind_of(self.input) is not None)
-
-    @property
     def corpus(self) -> CorpusConfig:
-        """Options of a corpus without labels and splits that holds the recordings."""
-        if not self.is_table:
-            return CorpusConfig(root=str(self.input), labels="none", annotations="none", split=UNDIVIDED)
-        root, table = None if self.root is None else str(self.root), str(self.input)
-        given = CorpusConfig(root=root, table=table, labels="none", missing="list", split=UNDIVIDED)
-        return replace(given, annotations=self.annotations, tier=self.tier)
+        """Options of a corpus without splits that holds the recordings."""
+        return CorpusConfig(root=str(self.input), pattern=UNLABELLED, most_rejected=self.most_rejected, split=UNDIVIDED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +114,9 @@ class TableOptions(InputOptions):
 
     suffixes: ClassVar[tuple[str, ...]] = (".tsv", ".json", ".parquet")  # of the table
 
-    input: str = option(REQUIRED, "a recording, a folder of recordings, or several such as [a.wav,b.wav,folder]")
+    input: str = option(
+        REQUIRED, "a recording, a folder of recordings, a table of them, or several such as [a.wav,b.wav,folder]"
+    )
     output: Path | None = option(
         None,
         "also writes a table: a .tsv, .json or .parquet file; null: no table. score: or a .txt file as ZeroSpeech 2021 "

@@ -3,7 +3,6 @@
 import cmath
 import hashlib
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import NormalDist
@@ -598,17 +597,6 @@ def regression_by_adamw(
         decay = min(ema_decay, (1 + step) / (10 + step))
         average = decay * average + (1 - decay) * weights
     return weights, average
-
-
-def template_expression(pattern: str) -> re.Pattern[str]:
-    """File-name pattern as an expression: reference of `Template.match` in `wordless.audio.recordings.description`."""
-    expressions = {"**": ".*?", "*": "[^/]*?", "{index}": r"(?P<index>\d+)"}
-    tokens = re.findall(r"\{[^{}]*\}|\*\*|\*|[^*{}]+", pattern)
-    body = "".join(
-        expressions.get(token) or (f"(?P<{token[1:-1]}>[^/]+?)" if token.startswith("{") else re.escape(token))
-        for token in tokens
-    )
-    return re.compile(body + r"(?:\.[^./]+)?", re.DOTALL)
 
 
 # Linear probes: the choice of a candidate and of a regularisation strength

@@ -9,7 +9,7 @@ import textwrap
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,8 +47,6 @@ from vocoder.kinds import SynthesisMethod
 from vocoder.synthesis import create_synthesis
 from vocoder.vocoder_options import Sampling
 from wordless.audio.audio_options import SpectrogramConfig
-from wordless.audio.recordings.annotation_kinds import ANNOTATION_KINDS, AnnotationKind
-from wordless.audio.recordings.corpus import find_recordings
 from wordless.audio.recordings.corpus_config import CorpusConfig
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.recordings.splits import SplitConfig
@@ -107,7 +105,7 @@ def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Modul
 
 def test_each_table_that_the_page_names_is_in_the_file_that_it_names() -> None:
     named = re.findall(r"`(_?[A-Z][A-Z_]+)`,? (?:of|in) `([\w/]+\.py)`", PAGE)
-    assert len(named) > 8
+    assert len(named) > 6
     assert [(table, file) for table, file in named if not re.search(rf"^{table}\b.* =", read(file), re.MULTILINE)] == []
 
 
@@ -123,7 +121,7 @@ def test_the_files_of_the_page_are_not_there_yet() -> None:
 
 def test_the_names_that_a_reader_looks_for_stand_in_their_files() -> None:
     named = re.findall(r"`(\w+)` (?:in|of|\()\s*`([\w/]+\.py)`", PAGE)
-    assert len(named) > 15
+    assert len(named) > 14
     assert not [(name, file) for name, file in named if not re.search(rf"\b{name}\b", (ROOT / file).read_text("utf-8"))]
 
 
@@ -222,25 +220,6 @@ def test_the_stage_measures_training_clips(imported: dict[str, ModuleType], tmp_
     assert imported["peaks"].peaks(silent_session(tmp_path), Clips.from_rows(tmp_path, clips), 8000) == replace(
         artifact, reused=True
     )
-
-
-def test_the_kind_of_label_file_is_read_beside_recordings_and_alone(
-    imported: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names = {**vars(imported["annotation_webvtt"]), "AnnotationKind": AnnotationKind}
-    line = printed('"webvtt": ')
-    for name, kind in eval(f"{{{line}}}", names).items():
-        monkeypatch.setitem(cast(dict[str, AnnotationKind], ANNOTATION_KINDS), name, kind)
-    write_clip(tmp_path, "talk.wav", np.random.default_rng(0).uniform(-1, 1, 40_000).astype(np.float32), 8000)
-    text = "WEBVTT\n\n1\n00:00:01.000 --> 00:00:02.500 align:left\none\ntwo\n\n00:04.000 --> 00:03.000\nlate\n"
-    (tmp_path / "talk.vtt").write_text(text)
-    for place in ({"root": str(tmp_path)}, {"table": str(tmp_path / "talk.vtt")}):
-        found = find_recordings(CorpusConfig(**place))
-        assert [(clip.name, clip.label) for clip in found.clips] == [("talk.wav#t=1,2.5", "one two")]
-        assert ["talk.vtt:8" in each.reason for each in found.rejected] == [True]
-    (tmp_path / "talk.vtt").write_text("1\n00:01.000 --> 00:02.000\none\n")
-    with pytest.raises(InputError, match=r"talk\.vtt:1: "):
-        find_recordings(CorpusConfig(root=str(tmp_path)))
 
 
 def test_the_figure_is_measured() -> None:

@@ -37,7 +37,8 @@ def composed(*words: str) -> dict[str, object]:
 
 def place(corpus: str) -> str:
     """The option that a corpus needs, which names its recordings."""
-    return "corpus.dataset=here" if corpus == "dataset" else "corpus.root=here"
+    tables = ("raven", "birdnet", "audacity")
+    return f"corpus.{'dataset' if corpus == 'dataset' else 'table' if corpus in tables else 'root'}=here"
 
 
 @pytest.fixture(scope="module")

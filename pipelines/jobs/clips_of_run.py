@@ -24,33 +24,15 @@ from pipelines.store.start_models import LM, TOKENS, VOICE, start_folder
 from pipelines.store.store import MADE, SYNTHESISED, Store
 from pipelines.store.stored_features import GPT_METHOD
 from wordless.audio.audio_options import Channel, SpectrogramConfig
-from wordless.audio.recordings import manifest
-from wordless.audio.recordings.account import Account, Item
-from wordless.audio.recordings.corpus import (
-    CONFLICTING,
-    band_notices,
-    build_manifest,
-    find_recordings,
-    length_notices,
-    outside_notices,
-    resolved_corpus,
-    upsampling_notices,
-)
+from wordless.audio.recordings.corpus import build_manifest, find_recordings, resolved_corpus
 from wordless.audio.recordings.corpus_config import CorpusConfig, Making
-from wordless.audio.recordings.description import match_pattern
-from wordless.audio.recordings.folders import expand_home, require_folder
+from wordless.audio.recordings.folder import UNLABELLED as NO_ROLES
+from wordless.audio.recordings.folder import expand_home, require_folder
 from wordless.audio.recordings.inspection import inspect
-from wordless.audio.recordings.manifest import (
-    ACCOUNT,
-    Clip,
-    Clips,
-    Rejected,
-    read_manifest,
-    write_account,
-    write_manifest,
-    write_rejected,
-)
+from wordless.audio.recordings.manifest import Clip, Clips, Rejected, read_manifest, write_manifest, write_rejected
+from wordless.audio.recordings.patterns import roles_of, roles_read
 from wordless.audio.recordings.splits import UNDIVIDED, division_notices
+from wordless.audio.recordings.summary import summary
 from wordless.audio.waveform import Part
 from wordless.base.messages import InputError, counted, listed, named, within
 from wordless.base.progress import Terminal
@@ -58,10 +40,8 @@ from wordless.base.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER, learn
 from wordless.training.fit import Gang
 
 # in the folder of a run
-MANIFEST, REJECTED = "manifest.tsv", "rejected.tsv"
+MANIFEST, CLIPS, REJECTED = "manifest.tsv", "clips.tsv", "rejected.tsv"
 UNLABELLED, REJECTED_UNLABELLED = "unlabelled.tsv", "rejected_unlabelled.tsv"
-ACCOUNT_UNLABELLED = f"{Path(ACCOUNT).stem}_unlabelled.tsv"
-COPIED = "its sound or its group is in the corpus, or its sound in an earlier folder"
 SECONDS_PER_HOUR = 3600.0
 ROUNDING = 1e-6  # seconds by which sums of lengths may differ from the wanted hours
 
@@ -101,8 +81,6 @@ def find_corpus(
 
     with within("corpus", root=option):
         found = find_recordings(config, Making(folder=folder, terminal=terminal)).named("corpus", root=option)
-    for notice in found.notices:
-        terminal.say(f"corpus    {notice}")
     if require is not None:
         require(found.frame.label.tolist())
     option = "corpus.dataset" if config.dataset else option
@@ -117,13 +95,11 @@ def read_corpus(
     terminal: Terminal,
     audio: SpectrogramConfig | Channel,
     rejected: Path | None = None,
-    folds: bool = False,
 ) -> Clips:
     """Inspect and divide recordings; rank 0 decodes first, the others use its cached measurements.
 
     ``audio`` is the front end that reads the recordings and chooses their channel, or this channel. If the recordings
-    make no corpus, the file ``rejected`` lists those that were set aside. With ``folds`` the fold of each recording
-    divides them again.
+    make no corpus, the file ``rejected`` lists those that were set aside. The summary of what was read is printed.
     """
     own = audio if isinstance(audio, SpectrogramConfig) else None
     if gang.rank:
@@ -140,9 +116,7 @@ def read_corpus(
                 channel=audio.channel if isinstance(audio, SpectrogramConfig) else audio,
                 sample_rate=None if own is None else own.sample_rate,
             )
-            manifest, others = build_manifest(
-                found.config, found=found.clips, inspector=inspector, rejected=unfit, folds=folds
-            )
+            manifest, others = build_manifest(found.config, found=found.clips, inspector=inspector, rejected=unfit)
     except InputError as error:
         if rejected is None or not unfit:
             raise
@@ -153,34 +127,12 @@ def read_corpus(
         gang.barrier()
     whole = manifest.root.resolve()  # a table beside the recordings gives ".", which has no name
     name = manifest.name or whole.name or str(whole)
-    bands = () if own is None else (*upsampling_notices(manifest.clips, own), *band_notices(manifest.clips, own))
     divided = (named(each, "corpus", folds="compare.folds") for each in division_notices(manifest, found.config.split))
-    notices = (*divided, *(named(each, "audio") for each in (*bands, *manifest.notices)))
-    lines = [_summary(name, manifest, others, listed)]
-    if same := [each.path for each in others if each.kind == CONFLICTING]:
-        files = f"{counted(len(same), 'file')} set aside with the sound of another file"
-        lines.append(f"{files} and another label, group or split, such as {same[0]}: see {listed}")
-    lengths = length_notices(manifest.clips, found.config.segment_seconds)
-    places = (named(each, "corpus") for each in (*outside_notices(manifest.clips, others), *lengths))
-    for line in (*lines, *notices, *places):
+    read = summary(manifest, rejected=others, listed=listed, highest=None if own is None else own.highest)
+    notices = (*divided, *(named(each, "corpus") for each in manifest.notices))
+    for line in (f"{name}: {read[0]}", *read[1:], *notices):
         terminal.say(f"corpus    {line}")
-    account = manifest.account and manifest.account.named("corpus", root=found.option)
-    if account is not None and found.clips.reading.seen:
-        for line in account.lines(ACCOUNT if rejected else ""):
-            terminal.say(f"account   {line}")
-    return replace(manifest, name=name, rejected=others, notices=notices, account=account)
-
-
-def _summary(name: str, manifest: Clips, rejected: Sequence[Rejected], listed: str) -> str:
-    clips, segments = len(manifest.clips), [clip.path for clip in manifest.clips if clip.segment is not None]
-    left_out = sum(each.segments for each in rejected)
-    files = f"{len(segments)} of them segments of {counted(len(set(segments)), 'recording')}, " if segments else ""
-    dropped = f", {counted(left_out, 'segment')} left out (reasons: {listed})" if left_out else ""
-    trimmed = f", {manifest.trimmed_seconds:,.1f} s of silent ends cut off" if manifest.trimmed_seconds else ""
-    return (
-        f"{name}: {counted(clips, 'clip')}, {files}{manifest.seconds / 60:.1f} minutes, "
-        f"{sum(not each.segments for each in rejected)} set aside{dropped}{trimmed}"
-    )
+    return replace(manifest, name=name, rejected=others, notices=notices, summary=read)
 
 
 def find_sources(settings: RunSettings, terminal: Terminal) -> dict[str, Found]:
@@ -201,7 +153,7 @@ def find_sources(settings: RunSettings, terminal: Terminal) -> dict[str, Found]:
                 raise InputError(f"unlabelled={source} is the folder of the corpus; name other recordings")
             segments = ("segment_seconds", "segment_overlap_seconds", "segment_silence_dbfs")
             cut: dict[str, Any] = {name: getattr(own, name) for name in segments}
-            config = replace(config, embedded=None, root=source, labels="none", annotations="none", **cut)
+            config = replace(config, embedded=None, root=source, pattern=NO_ROLES, **cut)
         if settings.unlabelled_hours != 0:
             found[source] = find_corpus(config, settings, require=None, terminal=terminal, option="unlabelled")
     return found
@@ -216,17 +168,15 @@ def read_unlabelled(
     names give a held-out group. ``unlabelled_hours`` limits the sound of all sources together.
     """
     if not gang.rank:
-        for name in (REJECTED_UNLABELLED, ACCOUNT_UNLABELLED):
-            (folder / name).unlink(missing_ok=True)  # left by an earlier run in this folder
+        (folder / REJECTED_UNLABELLED).unlink(missing_ok=True)  # left by an earlier run in this folder
     if not sources:
         return ()
-    known, found, rejected, items = {each for clip in corpus.clips for each in clip.hashes}, [], [], list[Item]()
+    known, found, rejected = {each for clip in corpus.clips for each in clip.hashes}, [], []
     held_out = held_out_groups(corpus, settings)
     for source, recordings in sources.items():
         listed = folder / REJECTED_UNLABELLED
         read = read_corpus(recordings, settings, gang=gang, terminal=terminal, audio=settings.audio, rejected=listed)
         rejected += [replace(each, path=f"{source}/{each.path}") for each in read.rejected]
-        every = read
         if source != EMBEDDED_SOURCE and held_out:  # groups are known as far as names fit the pattern of the corpus
             groups = groups_in_names(read.clips, settings.corpus.pattern)
             others = read.where(each not in held_out for each in groups)
@@ -236,12 +186,8 @@ def read_unlabelled(
         # All that is left becomes training clips, so copies and held-out groups have gone before.
         found.append(own.with_columns(label=None, split="train"))
         known |= {each for clip in own.clips for each in clip.hashes}
-        if every.account is not None:
-            lost = {*every.frame.path} - {*own.frame.path}
-            items += every.account.but_for(dict.fromkeys(lost, COPIED)).below(source).items
     if not gang.rank:
         write_rejected(rejected, folder / REJECTED_UNLABELLED)
-        write_account(Account(items=tuple(items)), folder / ACCOUNT_UNLABELLED)
     if settings.unlabelled_hours is None:
         return tuple(found)
     with within("", hours="unlabelled_hours"):
@@ -449,7 +395,8 @@ def trained_on(clips: Collection[Clip], trained: Iterable[Clip]) -> int:
     return sum(any(clip.part.overlaps(part) for each in clip.hashes for part in known.get(each, ())) for clip in clips)
 
 
-def groups_in_names(clips: Collection[manifest.Clip], pattern: str | None) -> list[str | None]:
+def groups_in_names(clips: Collection[Clip], pattern: str | None) -> list[str | None]:
     """Return the group (speaker, site...) that each clip's file name gives by a pattern; None if it gives none."""
-    found = [None] * len(clips) if pattern is None else match_pattern(pattern, (clip.path for clip in clips))
-    return [(fields or {}).get("group") for fields in found]
+    if pattern is None or "group" not in roles_of(pattern):
+        return [None] * len(clips)
+    return [(names or {}).get("group") for names in roles_read(pattern, [clip.path for clip in clips])]

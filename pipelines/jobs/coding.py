@@ -32,21 +32,17 @@ from tokenizer.units import write_units
 from wordless.audio.audio_options import Channel, SpectrogramConfig
 from wordless.audio.decoding import Recording, count_samples, file_key
 from wordless.audio.reading import CHANGED, ChannelPowers, cancelled, read_blocks, resampled_length
-from wordless.audio.recordings.account import Account, Item
-from wordless.audio.recordings.accounting import take_account
-from wordless.audio.recordings.annotations import recordings_at
-from wordless.audio.recordings.folders import expand_home
+from wordless.audio.recordings.corpus import clips_at, placed_clips
 from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
 from wordless.audio.recordings.manifest import (
-    ACCOUNT,
     UNWRITABLE,
     Clip,
     Clips,
     Rejected,
     writable,
-    write_account,
     write_rejected,
 )
+from wordless.audio.recordings.summary import summary
 from wordless.audio.waveform import Part
 from wordless.base.arrays import FloatArray, write_table
 from wordless.base.devices import choose_device
@@ -87,11 +83,8 @@ class WarningsSummary:
                 self.notices.extend((name, notice) for notice in read.notices)
                 yield name, read
 
-    def tell(self, terminal: Terminal, output: Path | None, *, option: str, places: Sequence[Clips] = ()) -> None:
-        """Print each notice once, and list what was set aside; refuse a place of which nothing could be read.
-
-        The account is that of the ``places``, of which nothing else was set aside; without any it is told elsewhere.
-        """
+    def tell(self, terminal: Terminal, output: Path | None, *, option: str) -> None:
+        """Print each notice once, and list what was set aside; refuse a place of which nothing could be read."""
         by_notice: dict[str, list[str]] = {}
         for name, notice in self.notices:
             by_notice.setdefault(notice, []).append(name)
@@ -99,8 +92,6 @@ class WarningsSummary:
             more = f" and {counted(len(others), 'other recording')}" if others else ""
             terminal.say(f"{first}{more}: {notice}")
         see = list_rejected(self.rejected, output, terminal)
-        if places:
-            tell_account(account_of(places, self.rejected), output, terminal)
         if not self.read:
             raise InputError(f"{option}: no recording can be used ({frequent_reasons(self.rejected)})", remedy=see)
 
@@ -120,30 +111,6 @@ def list_rejected(rejected: Sequence[Rejected], output: Path | None, terminal: T
     return f"see {listed}"
 
 
-def account_of(places: Sequence[Clips], rejected: Sequence[Rejected]) -> Account:
-    """Take the account of what a command read in some places; paths of what was set aside may begin with the place."""
-    items = dict[tuple[str, str, str], Item]()  # once each, also of a recording that two places hold
-    for place in places:
-        begin, own = f"{place.root}/", place.clips
-        relative = [replace(each, path=each.path.removeprefix(begin)) for each in rejected]
-        gone = {each.path for each in relative}
-        used = place.where(clip.name not in gone and clip.path not in gone for clip in own)
-        account = take_account(place, used, relative)
-        for each in (account.below(str(place.root)) if len(places) > 1 else account).items:
-            if each.used_as or (each.kind, each.of, each.name) not in items:
-                items[each.kind, each.of, each.name] = each
-    return Account(items=tuple(items.values())).named("")
-
-
-def tell_account(account: Account, output: Path | None, terminal: Terminal) -> None:
-    """Write the account of what was read beside an output, and print its summary."""
-    listed = output and output.with_name(f"{output.name}.{ACCOUNT}")
-    if listed is not None:
-        write_account(account, listed)
-    for line in account.lines(str(listed or "")):
-        terminal.say(f"account   {line}")
-
-
 def open_session(settings: InputOptions, place: Clips, *models: Path, engine: EngineConfig = LOCAL) -> Session:
     """Return the session of a command that reads recordings; workers read them with ``models``."""
     size, root = 0, (settings.store if isinstance(settings, StoreOptions) else StoreConfig()).root
@@ -159,8 +126,8 @@ def open_session(settings: InputOptions, place: Clips, *models: Path, engine: En
         engine=engine,
         shared=(*models, *(place.root / clip.path for clip in place.clips[:1])),
     )
-    for notice in place.notices:
-        session.terminal.say(notice)
+    for line in (*summary(place), *place.notices):
+        session.terminal.say(line)
     return session
 
 
@@ -171,7 +138,7 @@ def stamped(place: Clips) -> Clips:
 
 
 def files_key(place: Clips) -> str:
-    """Hash the places and stamps of files, and their annotations; nothing is decoded for it.
+    """Hash the places and stamps of files, and what a table says of them; nothing is decoded for it.
 
     A file that may not be read is set aside, and has another key as soon as it may.
     """
@@ -182,7 +149,7 @@ def files_key(place: Clips) -> str:
 
 
 def warnings_summary(artifact: CachedArtifact, place: Clips) -> WarningsSummary:
-    """Return what `encoded` tells of a place, and which annotations of it were set aside."""
+    """Return what `encoded` tells of a place, and which rows of its table were set aside."""
     told = WarningsSummary(rejected=[*place.rejected])
     for file in sorted(artifact.folder.glob(f"*{TOLD}")):
         content = json.loads(file.read_text())
@@ -207,6 +174,11 @@ def attempted(work: Callable[[Clip], R | Rejected], clip: Clip, *, stored: bool 
         return Rejected.by(clip.name, error)
 
 
+def recordings_at(place: str, settings: InputOptions) -> Clips:
+    """Find a recording, all recordings below a folder, or those that a table names, with the samples of parts."""
+    return placed_clips(clips_at(place, settings.columns, root=settings.root), settings.most_rejected)
+
+
 def recordings_of(settings: TableOptions) -> tuple[Clips, ...]:
     """Find the recordings of each place of the input, and their annotated parts; ``[a.wav,b.wav]`` names several."""
     # The option is one text, because a path may hold a comma or a space, or even begin and end with brackets.
@@ -215,7 +187,7 @@ def recordings_of(settings: TableOptions) -> tuple[Clips, ...]:
     names = [name.strip().strip("\"'") for name in whole[1:-1].split(",")] if several else [settings.input]
     if not all(names):
         raise InputError(f"input={settings.input} names no recording; write input=a.wav or input=[a.wav,b.wav]")
-    found = tuple(recordings_at(expand_home(name, "input"), settings) for name in names)
+    found = tuple(recordings_at(name, settings) for name in names)
     for place in found if settings.output is not None else ():
         if not writable(str(place.root)):
             problem = f"input={place.root} holds a tab, a line break or bytes that are not UTF-8"
@@ -234,7 +206,7 @@ def read_all(
         results = session.each(title, partial(attempted, partial(work, place.root)), place.clips)
         names = (str(place.root / clip.name) for clip in place.clips)
         yield from told.readable(zip(names, results, strict=True))
-    told.tell(Terminal(), settings.output, option=f"input={settings.input}", places=places)
+    told.tell(Terminal(), settings.output, option=f"input={settings.input}")
 
 
 def noun(recordings: Sequence[Clips]) -> str:
@@ -310,7 +282,7 @@ class Shards:
 def encode_recordings(settings: EncodeConfig) -> None:
     """Encode recordings into shards of the store, and write the output from these."""
     output, tokenizer_folder = settings.output, part_of(settings.model, "tokenizer")
-    recordings = recordings_at(settings.input, settings)
+    recordings = recordings_at(str(settings.input), settings)
     prepare_output(output)
     listed, begin = output.with_suffix(".tsv"), os.fsencode(recordings.root.absolute()) + b"\n"
     if settings.as_units and listed.is_file() and not listed.read_bytes().startswith(begin):
@@ -320,13 +292,11 @@ def encode_recordings(settings: EncodeConfig) -> None:
     streams, parts = codes_format.spectral_streams, int(recordings.frame.segment.notna().sum())
     rule = f"text units hold one stream, and the tokenizer {tokenizer_folder} has {streams}: name a .parquet file"
     settings.refuse_if(settings.as_units and streams > 1, "output", rule)
-    rule = f"its list has whole recordings, and {counted(parts, 'part')} are annotated: add annotations=none"
+    rule = f"its list has whole recordings, and {counted(parts, 'part')} are parts: name a .parquet file"
     settings.refuse_if(settings.as_units and parts > 0, "output", rule)
     session = open_session(settings, recordings, tokenizer_folder, engine=settings.engine)
     artifact = encoded(session, stamped(recordings), encoder, settings.clips_per_shard)
-    warnings_summary(artifact, recordings).tell(
-        session.terminal, output, option=f"input={settings.input}", places=[recordings]
-    )
+    warnings_summary(artifact, recordings).tell(session.terminal, output, option=f"input={settings.input}")
     shards = sorted(artifact.folder.glob("codes-*.parquet"))
     lengths = [length for shard in shards for length in read_num_samples(shard).tolist()]
     if settings.as_units:

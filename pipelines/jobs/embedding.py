@@ -17,14 +17,14 @@ from lm.probing.vectors import VECTORS, Pooling, States, write_vectors
 from pipelines.backbones.features_of_backbones import denoising_features
 from pipelines.commandline.composed_config import completed
 from pipelines.jobs.clips_of_run import MANIFEST, find_corpus, overlap_notices, read_corpus, seen_of, unlabelled_of_run
-from pipelines.jobs.coding import WarningsSummary, list_rejected, tell_account, tell_empty_bands
+from pipelines.jobs.coding import WarningsSummary, list_rejected
 from pipelines.methods.methods_table import METHODS, reads_sound
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.probe_run import ProbeRunConfig
 from pipelines.recordings import ALL, EmbedConfig
 from pipelines.results.probes import PREDICTIONS, Probes, side_by_side_probes, write_predictions
 from pipelines.results.run_record import Results, read_results, recorded_options
-from pipelines.settings.run_settings import ReadingConfig, choose_workers, corpus_command, require_recordings
+from pipelines.settings.run_settings import ReadingConfig, choose_workers, corpus_command
 from pipelines.stages.features import (
     BAG_OF_CODES,
     ClipReading,
@@ -53,10 +53,10 @@ from pipelines.store.stored_features import (
 from tokenizer.codes import require_same_codebook
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import SpectrogramConfig
-from wordless.audio.recordings.annotations import candidates_at
-from wordless.audio.recordings.corpus import build_manifest, find_recordings
+from wordless.audio.recordings.corpus import build_manifest, clips_at
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
-from wordless.audio.recordings.manifest import ACCOUNT, Clips, Rejected, read_manifest, write_account
+from wordless.audio.recordings.manifest import Clips, Rejected, read_manifest
+from wordless.audio.recordings.summary import summary
 from wordless.base.arrays import FloatArray
 from wordless.base.devices import choose_device
 from wordless.base.files import NO_PERMISSION, file_hash, list_hash, write_aside
@@ -82,7 +82,6 @@ class CodeModels:
 def probe_run(config: Mapping[str, object]) -> None:
     """Probe the models of a run on other recordings: encode these, pool each method's states, compare probes."""
     settings = corpus_command(ProbeRunConfig, completed(ProbeRunConfig, config))
-    require_recordings(settings.corpus)
     own = models_of_run(settings.model, settings.compare)
     terminal = Terminal()
     found = find_corpus(settings.corpus, settings, require=require_labels, terminal=terminal)
@@ -125,8 +124,6 @@ def probe_run(config: Mapping[str, object]) -> None:
         write_json(path, measured)
         write_aside(path.with_suffix(".md"), methods_table(compared))
         write_predictions(predictions, per_fold, corpus, by="split", separator=settings.probe.label_separator)
-        if corpus.account is not None:
-            write_account(corpus.account, path.with_suffix(f".{ACCOUNT}"))
     except OSError as error:
         if settings.output is not None or error.errno not in NO_PERMISSION:
             raise
@@ -180,17 +177,9 @@ def embed_recordings(settings: EmbedConfig) -> None:
     settings.refuse_if(part is not None and is_on_hub(settings.model), "model", rule)
     part_of(settings.model, part or "lm")
     run = run_of(settings.model)
-    if settings.is_table:
-        with within("", table="input"):
-            found = find_recordings(settings.corpus).named("", table="input")
-    elif settings.root is not None:
-        raise InputError(f"root={settings.root}, but input={settings.input} is no table that lists recordings")
-    else:
-        found = candidates_at(settings.input, settings)
+    found = clips_at(str(settings.input), settings.columns, root=settings.root)
     prepare_output(settings.output)
     terminal = Terminal()
-    for notice in found.notices:
-        terminal.say(notice)
     saved = run / PROBE_KIND.part
     probe = FittedProbe.from_pretrained(saved).description if (saved / CONFIG).is_file() else None
     results = read_results(run) if (run / RESULTS).is_file() else Results()
@@ -219,8 +208,6 @@ def embed_recordings(settings: EmbedConfig) -> None:
     )
     arrays = _wanted(settings, pooled, inputs.get(settings.method) if reading.input else None, chosen)
     write_vectors(settings.output, manifest.names, arrays)
-    if manifest.account is not None:
-        tell_account(manifest.account.named("", table="input"), settings.output, terminal)
     for key, array in arrays.items():
         terminal.say(f"{key}: {counted(len(array), 'row')} of {array.shape[1]:,} numbers")
     terminal.say(f"{settings.output}")
@@ -320,11 +307,9 @@ def _recordings(
         if not unfit:
             raise
         raise error.also(list_rejected(sorted(unfit, key=lambda each: each.path), settings.output, terminal)) from error
-    rates = {clip.path: clip.sample_rate for clip in manifest.clips}
-    told = WarningsSummary(read=len(manifest.clips), rejected=[*rejected])
-    for path, rate in rates.items():
-        told.notices += [(path, notice) for notice in tell_empty_bands(rate, audio.sample_rate, audio.highest)]
-    told.tell(terminal, settings.output, option="input")
+    for line in (*summary(manifest, highest=audio.highest), *manifest.notices):
+        terminal.say(line)
+    WarningsSummary(read=len(manifest.clips), rejected=[*rejected]).tell(terminal, settings.output, option="input")
     return manifest
 
 

@@ -26,6 +26,7 @@ from pipelines.commandline.command_words import command_line
 from pipelines.commandline.composed_config import completed
 from pipelines.commandline.run_folders import LOG, link_latest, logged
 from pipelines.jobs.clips_of_run import (
+    CLIPS,
     MANIFEST,
     REJECTED,
     UNLABELLED,
@@ -63,7 +64,6 @@ from pipelines.settings.run_settings import (
     RunSettings,
     choose_workers,
     corpus_options,
-    require_recordings,
     usual_stages,
 )
 from pipelines.stages.codebooks import wants_pitch
@@ -75,11 +75,10 @@ from pipelines.store.store import CURVE, ENTRY, CachedArtifact, Store
 from pipelines.store.stored_features import GPT_METHOD, PROBE_RECORD
 from pipelines.store.tensorboard import TensorBoard
 from wordless.audio.recordings.manifest import (
-    ACCOUNT,
     Clip,
     Clips,
     read_manifest,
-    write_account,
+    write_clips,
     write_manifest,
     write_rejected,
 )
@@ -100,7 +99,7 @@ def run(config: dict[str, Any]) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     with going_on(), logged(folder):
         config = completed(RunSettings, config)
-        require_recordings(corpus_options(config), in_folds=bool(config["compare"]["folds"]))
+        corpus_options(config)  # refuses those that contradict each other, at the place where they were set
         run_chain(config, folder)
 
 
@@ -120,9 +119,8 @@ def run_chain(config: dict[str, Any], folder: Path) -> None:
         if gang.rank == 0:
             require_own_parts(folder)
         place: dict[str, Any] = {"gang": gang, "terminal": terminal}
-        in_folds = settings.compare.folds == "fold"
         listed = folder / REJECTED
-        corpus = read_corpus(found, settings, audio=settings.audio, rejected=listed, folds=in_folds, **place)
+        corpus = read_corpus(found, settings, audio=settings.audio, rejected=listed, **place)
         # While the folder still has the lists of an earlier run, which `write_run_folder` replaces.
         compare = gang.rank == 0 and not settings.replace
         if compare:
@@ -223,9 +221,8 @@ def write_run_folder(
     for stale in (COMPARISON, LATEX, PREDICTIONS, RESAMPLES):  # left by an earlier run in this folder with other stages
         (folder / stale).unlink(missing_ok=True)
     write_manifest(corpus, folder / MANIFEST)
+    write_clips(corpus, folder / CLIPS)
     write_rejected(corpus.rejected, folder / REJECTED)
-    if corpus.account is not None:
-        write_account(corpus.account, folder / ACCOUNT)
     write_unlabelled(unlabelled, folder)
     first, *others = made.values()
     only = {name: artifact for name, artifact in first.items() if not any(name in each for each in others)}
@@ -310,7 +307,7 @@ def write_probe(folder: Path, artifacts: Mapping[str, CachedArtifact], manifest:
         replace_folder(place, Path(saved))
 
 
-_FILES = (REPORT, RESULTS, COMPARISON, MANIFEST, REJECTED, ACCOUNT, UNLABELLED, LOG)
+_FILES = (REPORT, RESULTS, COMPARISON, MANIFEST, CLIPS, REJECTED, UNLABELLED, LOG)
 CHECKOUT = Path(__file__).parents[2]
 
 

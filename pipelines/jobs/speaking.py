@@ -34,7 +34,7 @@ from vocoder.synthesis import SignalProcessingBaseline, Synthesis, create_synthe
 from vocoder.vocoder import Prompt, Vocoder, joined_sound
 from vocoder.vocoder_options import Sampling
 from wordless.audio.reading import read
-from wordless.audio.recordings.folders import MAX_PART_BYTES, is_recording
+from wordless.audio.recordings.folder import MAX_PART_BYTES, is_recording
 from wordless.audio.waveform import Waveform, wav_file
 from wordless.base.arrays import DoubleArray, IntArray
 from wordless.base.devices import choose_device

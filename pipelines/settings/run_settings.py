@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property, reduce
 from operator import attrgetter, getitem
 from pathlib import Path
@@ -41,12 +41,11 @@ from pipelines.store.start_models import TOKENS
 from pipelines.store.store import StoreOptions
 from tokenizer.frame_sample import VectorSource
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
-from wordless.audio.recordings.corpus import find_recordings
-from wordless.audio.recordings.corpus_config import CORPUS, CorpusConfig
-from wordless.audio.recordings.embedded import PATTERN, VOICES, VOICES_OF_SENTENCES, EmbeddedConfig, fill_in
-from wordless.audio.recordings.folders import Folder, expand_home, require_folder
+from wordless.audio.recordings.corpus_config import CORPUS, ColumnConfig, CorpusConfig
+from wordless.audio.recordings.embedded import VOICES, VOICES_OF_SENTENCES, EmbeddedConfig, fill_in
+from wordless.audio.recordings.folder import expand_home, recordings_below, require_folder
 from wordless.audio.recordings.manifest import Clips
-from wordless.audio.recordings.splits import SplitConfig, folds
+from wordless.audio.recordings.splits import folds
 from wordless.audio.views import BABBLE_VOICES, LEARNED, LEARNED_SNR, Noise, NoiseWord
 from wordless.base.devices import choose_device
 from wordless.base.messages import InputError, within
@@ -59,7 +58,7 @@ from wordless.base.threads import cores, use_threads
 LISTED = ("root", "table")  # options of the corpus that name recordings on the disk
 USUAL = ("tokenizer", "lm", "probe", "vocoder", "report")  # stages of a run that names none
 STAGES = (*USUAL[:-1], *PLUGINS, USUAL[-1])
-OFTEN = ("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "store.root")
+OFTEN = ("corpus.root", "corpus.table", "corpus.pattern", "corpus.split.by", "store.root")
 # Options that are null by default: the value for the built-in sentences, that for all other recordings, and a note.
 # The validation loss on the sentences is 2.76 after 100 steps with a learning rate of 2e-3, and 3.09 with 1e-3.
 # A probe of log-mel recognises 82 % of the sentences, a probe of codes 98 %.
@@ -185,7 +184,7 @@ class ComparisonConfig(ReadingConfig):
         for folder in self.noise_folders.values():
             words = f"choose {', '.join(_NOISES)}, or a folder of recordings"
             try:
-                Folder.at(require_folder(str(folder), option="noise")).require_recordings()
+                recordings_below(require_folder(str(folder), option="noise"))
             except InputError as error:
                 raise InputError(option="noise", value=folder, rule=error.rule, remedy=words) from error
         for method in self.single_methods:
@@ -567,8 +566,7 @@ def with_embedded_corpus(config: Mapping[str, Any]) -> dict[str, Any]:
         first, second = f"corpus.dataset={packed}", f"corpus.{listed[0]}={corpus[listed[0]]}"
         raise InputError(f"{first} has its own recordings, and {second} names others; leave one of them out")
     if is_embedded(corpus):
-        plain = {"pattern": None, "labels": "folder"}
-        plain |= {f"columns.{name}": None for name in corpus.get("columns", {})}
+        plain = {"pattern": None, **{f"columns.{name}": value for name, value in asdict(ColumnConfig()).items()}}
         given = {**corpus, **{f"columns.{name}": column for name, column in corpus.get("columns", {}).items()}}
         for name, default in plain.items():
             if (value := given.get(name, default)) != default:
@@ -576,7 +574,7 @@ def with_embedded_corpus(config: Mapping[str, Any]) -> dict[str, Any]:
                     f"corpus.{name}={value}, but no corpus.root, corpus.table or corpus.dataset says "
                     f"where the recordings are: add one of them; the built-in corpus takes no corpus.{name}"
                 )
-        corpus.update(root=EMBEDDED, embedded=copied["embedded"], pattern=PATTERN, labels="pattern")
+        corpus.update(root=EMBEDDED, embedded=copied["embedded"])
     return copied
 
 
@@ -586,13 +584,3 @@ def corpus_options(config: Mapping[str, Any]) -> CorpusConfig:
     if "embedded" in corpus:
         build(EmbeddedConfig, corpus["embedded"], name="embedded")  # refuses values at the place where they were set
     return build(CorpusConfig, corpus, name="corpus")
-
-
-def require_recordings(options: CorpusConfig, *, in_folds: bool = False) -> None:
-    """Refuse a folder or table of recordings that cannot be used; nothing is decoded.
-
-    The chain checks the same again, after imports that take seconds. Data sets are left to the chain.
-    """
-    if not options.is_made:
-        with within("corpus"):
-            find_recordings(replace(options, split=SplitConfig(by="hash")) if in_folds else options)

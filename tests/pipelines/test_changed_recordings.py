@@ -38,12 +38,11 @@ from tests.pipelines.tiny_chain import OWN, composed, stored
 from tests.rejected import read_rejected
 from wordless.audio.recordings.corpus_config import CorpusConfig
 from wordless.audio.recordings.manifest import Clips
-from wordless.audio.recordings.splits import SplitConfig
 from wordless.audio.views import Noise, Views, compared_views
 from wordless.base.files import file_hash
 from wordless.base.messages import InputError
 
-BY_FOLDER = SplitConfig(by="folder", validation=("validation",), test=("test",), shared_groups=True)
+BY_FOLDER = "{split}/*"
 REFUSAL = r"has changed since.*call the same command again"
 
 
@@ -71,7 +70,7 @@ def replaced(path: Path, *, same_time: bool = False) -> bytes:
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Clips:
-    return corpus_of(CorpusConfig(root=str(write_sounds(tmp_path / "sounds")), split=BY_FOLDER), tmp_path)
+    return corpus_of(CorpusConfig(root=str(write_sounds(tmp_path / "sounds")), pattern=BY_FOLDER), tmp_path)
 
 
 def stages(manifest: Clips, run: Path, place: Path) -> dict[str, Callable[[], CachedArtifact | None]]:
@@ -151,7 +150,7 @@ def disturbed(command: str, *words: str, place: Path, at: str, act: Callable[[],
 @pytest.mark.parametrize("same_time", [False, True])
 def test_no_wrong_codes_are_used_again_when_the_old_recording_is_back(same_time: bool, tmp_path: Path) -> None:
     root = write_sounds(tmp_path / "sounds", count=3)
-    words = (*OWN, "stages=[tokenizer]", f"corpus.root={root}", "corpus.split.by=folder", "workers=1")
+    words = (*OWN, "stages=[tokenizer]", f"corpus.root={root}", f"corpus.pattern='{BY_FOLDER}'", "workers=1")
     for place in ("whole", "changed"):
         (tmp_path / place).mkdir()
     whole, changed = ((*words, "store.root=store", f"hydra.run.dir={name}") for name in ("run", "run"))
@@ -183,7 +182,7 @@ def test_a_recording_that_was_copied_over_itself_goes_on(tmp_path: Path) -> None
             path.with_suffix(".copy").replace(path)
             path.touch()
 
-    words = (*OWN, "stages=[tokenizer]", f"corpus.root={root}", "corpus.split.by=folder", "store.root=store")
+    words = (*OWN, "stages=[tokenizer]", f"corpus.root={root}", f"corpus.pattern='{BY_FOLDER}'", "store.root=store")
     done = disturbed("run", *words, "workers=1", place=tmp_path, at="store/codes/*.partial", act=copied)
     assert done.code == 0, done.told
 

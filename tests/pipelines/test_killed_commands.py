@@ -58,7 +58,7 @@ def test_a_killed_command_leaves_in_the_end_what_an_undisturbed_one_leaves(
     assert done.code == 0, done.told
     wanted = contents(tmp_path / "whole")
     assert {path.name for path in (tmp_path / "whole").iterdir()} <= {
-        "out", "out.account.tsv", "out.rejected.tsv", "store"
+        "out", "out.rejected.tsv", "store"
     }  # fmt: skip
 
     for number, kill in enumerate(KILLS[command]):

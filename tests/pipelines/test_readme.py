@@ -194,7 +194,8 @@ def lay_out(clips: list[Path], place: Path) -> None:
     names = np.array([f"{label}/{name}" for name, label, *_ in parts])
     (home / "saved").mkdir()
     sounds = [{"bytes": clip.read_bytes(), "path": clip.name} for clip in clips]
-    pq.write_table(pa.table({"audio": sounds, "label": [part[1] for part in parts]}), home / "saved/clips.parquet")
+    packed = {"audio": sounds, "label": [part[1] for part in parts], "speaker": [part[2] for part in parts]}
+    pq.write_table(pa.table(packed), home / "saved/clips.parquet")
     np.savez(work / "hubert.npz", paths=names, layer_6=rng.normal(size=(len(names), 4)).astype(np.float32))
 
 

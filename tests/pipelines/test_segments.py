@@ -66,7 +66,7 @@ def test_codes_of_segments_stand_where_those_of_the_whole_recording_stand(tmp_pa
 
 
 RATES = (4_000, 8_000, 11_025)  # the first is the front end's own
-RECORDED = SplitConfig(by="folder", validation=("validation",), test=("test",), shared_groups=True)
+RECORDED = "{split}/*"
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def manifest_of(root: Path, store: Path, trim_db: float | None) -> Clips:
-    config = CorpusConfig(root=str(root), inspection=InspectionConfig(trim_db=trim_db), split=RECORDED)
+    config = CorpusConfig(root=str(root), inspection=InspectionConfig(trim_db=trim_db), pattern=RECORDED)
     return corpus_of(config, store)
 
 

@@ -18,12 +18,10 @@ from wordless.base.files import aside
 from wordless.base.messages import InputError, require
 
 MIN_RATE, MAX_RATE = 1, 1_000_000  # Hz; recordings that declare another rate are set aside
-HEADERLESS = ("raw", "pcm", "vox", "sln", "gsm", "g722")  # kinds of files that hold samples alone
 EXTENSIONS = (  # of recordings
     *("wav", "flac", "ogg", "oga", "opus", "mp3", "aiff", "aif", "aifc"),
     *("au", "snd", "caf", "w64", "rf64", "sph", "voc"),
     *("mp2", "mp1", "mpga", "mpa", "bwf", "bw64", "nist"),
-    *HEADERLESS,  # set aside by name
     *("m4a", "m4b", "m4r", "m4v", "mp4", "mov", "3gp", "3gpp", "3g2", "aac", "adts", "webm", "weba", "mka", "mkv"),
     *("ogv", "ogx", "spx", "wma", "wmv", "asf", "avi", "flv", "f4v", "f4a", "mpg", "mpeg", "vob", "mts", "m2ts", "qt"),
     *("amr", "awb", "ac3", "eac3", "dts", "dtshd", "tta", "wv", "ape", "mpc", "shn", "tak", "dsf", "dff", "mlp"),

@@ -38,7 +38,7 @@ from pipelines.jobs.clips_of_run import (
 )
 from pipelines.jobs.run_chain import provenance
 from pipelines.plugins.finetune import FinetuneConfig, finetune_settings
-from pipelines.settings.run_settings import choose_workers, require_recordings
+from pipelines.settings.run_settings import choose_workers
 from pipelines.stages.stored_arrays import VALUES, read_clips, write_clips
 from pipelines.store.claims import hold
 from pipelines.store.outputs import REMEDY
@@ -51,14 +51,12 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import Channel
 from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.manifest import (
-    ACCOUNT,
     SPLITS,
     Clip,
     Clips,
     Rejected,
     Split,
     read_manifest,
-    write_account,
     write_manifest,
     write_rejected,
 )
@@ -120,7 +118,6 @@ class ArmResult:
 def finetune_backbone(config: Mapping[str, object]) -> None:
     """Train every arm, save the fine-tuned model with its figures and this config, and print a table."""
     settings = finetune_settings(config)
-    require_recordings(settings.corpus)
     terminal = Terminal()
     source = _open(settings)
     freeze(source.create(seed=0), settings.backbone.frozen_layers)  # refuses damaged weights, and too many layers
@@ -174,12 +171,6 @@ def finetune_backbone(config: Mapping[str, object]) -> None:
             results = {arm: _arm_result(session, tuning, arm) for arm in arms}
             if not gang.rank:
                 write_rejected([*corpus.rejected, *set_aside], folder / REJECTED)
-                if corpus.account is not None:
-                    kept = {clip.path for clip in clips.clips}
-                    lost = {
-                        path: each.reason for each in set_aside if (path := each.path.partition("#t=")[0]) not in kept
-                    }
-                    write_account(corpus.account.but_for(lost), folder / ACCOUNT)
                 write_manifest(clips, folder / MANIFEST)
                 _write_results(session, tuning, results, corpus=corpus, notices=notices, config=config)
 

@@ -88,9 +88,9 @@ def test_only_paths_and_columns_are_quoted_and_switches_may_stand_anywhere() -> 
     assert (arguments.multirun, arguments.config_dir, arguments.package) == (True, "x", "all")
     words = ["lm=3", "++corpus=true", "lm=tiny", "seed=3"]  # Hydra lists the presets for a text, not for a number
     assert prepare(words, RUN).overrides == ["lm='3'", "++corpus='true'", "lm=tiny", "seed=3"]
-    words = ["corpus.columns.audio=1", "corpus.columns.start=Begin Time (s)", "corpus.columns.label=[tempo,key]"]
+    words = ["corpus.columns.path=1", "corpus.columns.start=Begin Time (s)"]
     assert prepare(words, RUN).overrides == [
-        "corpus.columns.audio='1'", "corpus.columns.start='Begin Time (s)'", "corpus.columns.label=[tempo,key]"
+        "corpus.columns.path='1'", "corpus.columns.start='Begin Time (s)'"
     ]  # fmt: skip
 
 

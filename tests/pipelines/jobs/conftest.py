@@ -86,7 +86,7 @@ QUICK = (
         "backbone.batches.batch_size=4",
     ),
     *("corpus.split.by=index", "corpus.split.validation=['0-1']", "corpus.split.test=['2-4']"),
-    *("corpus.pattern={label}_{index}.wav", "corpus.labels=pattern", "corpus.inspection.min_seconds=0.001"),
+    *("corpus.pattern={label}_{index}.wav", "corpus.inspection.min_seconds=0.001"),
     *("figures.resamples=20", "probe.regularisation_strengths=3", "threads=1"),
 )
 TONES = tuple(word for word in QUICK if word.startswith("corpus."))

@@ -17,9 +17,7 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.jobs.conftest import Calling
 from tests.pipelines.tiny_chain import artifacts
 from tests.rejected import read_rejected
-from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, textgrid_text, write_recording
 from wordless.audio.recordings.manifest import read_manifest
-from wordless.base.messages import InputError
 
 Embedded = Callable[..., FeaturesFile]
 
@@ -36,7 +34,7 @@ def test_the_vectors_are_those_that_the_probe_of_the_run_read(
     """With default options, of the recordings that the run was made of."""
     run = finished_run.folder
     vectors, chosen = embedded(model=run, input=finished_run.manifest.root), FittedProbe.from_pretrained(run / "probe")
-    assert {path.name for path in tmp_path.iterdir()} == {"x.npz", "x.npz.account.tsv", "store"}
+    assert {path.name for path in tmp_path.iterdir()} == {"x.npz", "store"}
     (folder,) = (folder for folder in artifacts(finished_run.store) if folder.parent.name == "gpt_features")
     (own,) = vectors.ordered([clip.name for clip in finished_run.manifest.clips]).values()
     assert [f"gpt/{name}" for name in vectors.arrays] == [chosen.description.of]
@@ -63,59 +61,11 @@ def test_layers_poolings_and_methods(
     assert vectors.paths == ("a.wav",)
 
 
-@pytest.fixture(scope="module")
-def annotated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recording with two tiers, and one without annotations."""
-    folder = tmp_path_factory.mktemp("annotated")
-    write_recording(folder / "field.wav")
-    write_recording(folder / "other.wav", seed=1, seconds=1)
-    tiers = {"birds": PARTS, "calls": [(0.5, 1.5, "call"), (3.0, 4.0, "song")]}
-    (folder / "field.TextGrid").write_text(textgrid_text(tiers))
-    return folder
-
-
 def test_the_parts_that_a_table_names_have_a_row_each(embedded: Embedded, recordings: Path, tmp_path: Path) -> None:
     (table := tmp_path / "table.tsv").write_text(
         "path\tstart\tend\tsplit\na.wav\t0\t0.2\ttest\na.wav\t0.2\t0.5\ttrain\nb.flac\t\t\ttest\n"
     )
     assert embedded(input=table, root=recordings).paths == ("a.wav#t=0,0.2", "a.wav#t=0.2,0.5", "b.flac")
-
-
-CALLS = ("field.wav#t=0.5,1.5", "field.wav#t=3,4")
-
-
-@pytest.mark.parametrize(
-    ("place", "options", "paths"),
-    [
-        ("", {"tier": "calls"}, (*CALLS, "other.wav")),
-        ("", {"annotations": "none"}, ("field.wav", "other.wav")),
-        ("field.wav", {"tier": "calls"}, CALLS),
-        ("field.wav", {"annotations": "none"}, ("field.wav",)),
-        ("field.TextGrid", {"tier": "calls"}, CALLS),
-    ],
-)
-def test_a_tier_is_chosen_and_annotations_are_left_out(
-    place: str, options: dict[str, str], paths: tuple[str, ...], embedded: Embedded, annotated: Path
-) -> None:
-    assert embedded(input=annotated / place, **options).paths == paths
-
-
-@pytest.mark.parametrize(
-    ("place", "options", "told"),
-    [
-        ("", {}, r"tier=.*annotations=none"),
-        ("field.wav", {}, r"tier=.*annotations=none"),
-        ("field.TextGrid", {}, "tier="),
-        ("field.TextGrid", {"root": "/nowhere"}, "root is"),
-        ("field.wav", {"annotations": "none", "tier": "calls"}, "tier is calls"),
-    ],
-)
-def test_annotations_that_leave_a_question_are_refused_with_the_options_of_the_command(
-    place: str, options: dict[str, str], told: str, embedded: Embedded, annotated: Path
-) -> None:
-    with pytest.raises(InputError, match=told) as refused:
-        embedded(input=annotated / place, **options)
-    assert "corpus." not in str(refused.value)  # the options of a run
 
 
 @pytest.mark.parametrize(("method", "layer"), [("gpt", "all"), ("bottleneck", None), ("log_mel", None)])
@@ -155,7 +105,7 @@ def test_the_denoising_network_of_a_run_embeds_as_its_probes_read(
 ) -> None:
     (corpus,) = (path for path in (sound_run / "store" / SYNTHESISED).iterdir() if path.is_dir())
     run, options = sound_run / "run", {"method": method, "layer": layer, "pooling": "thirds"}
-    found = embedded(model=run, input=run / "manifest.tsv", root=corpus, **options)
+    found = embedded(model=run, input=run / "clips.tsv", root=corpus, **options)
     stages = (f"{method}_features", f"{input}_features")
     folders = {folder.parent.name: folder / FEATURES for folder in artifacts(sound_run / "store")}
     of, inputs = (StoredFeatures.of(folders[stage]) for stage in stages)

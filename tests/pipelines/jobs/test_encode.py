@@ -8,6 +8,7 @@ import time
 from itertools import groupby
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,9 +19,7 @@ from tests.hostile.audio_files import mp3_of_estimated_length
 from tests.hostile.measured import at_most_seconds, write_special_files
 from tests.pipelines.jobs.conftest import Calling
 from tests.rejected import read_rejected
-from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, raven, write_recording
-from tests.wordless.audio.test_completeness import late
-from tests.wordless.audio.test_decoding import encoded
+from tests.wordless.audio.test_decoding_by_ffmpeg import late
 from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
@@ -45,7 +44,7 @@ def test_a_folder_becomes_shards_of_the_codes_that_the_tokenizer_gives(
         assert (own.num_samples, own.format) == (expected.num_samples, tokenizer.format)
     shards = [f"codes-0000{number}.parquet" for number in range(3)]
     assert sorted(path.name for path in codes.iterdir()) == [*shards, "complete.json"]
-    assert {path.name for path in tmp_path.iterdir()} == {"codes", "codes.account.tsv", "store"}
+    assert {path.name for path in tmp_path.iterdir()} == {"codes", "store"}
 
 
 def test_a_file_of_any_name_is_encoded_once_for_all_formats_and_again_when_its_sound_changes(
@@ -69,36 +68,30 @@ def test_a_file_of_any_name_is_encoded_once_for_all_formats_and_again_when_its_s
     assert artifacts() == 2
 
 
-def test_annotated_parts_are_rows(call: Calling, run_folder: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "in"
-    write_recording(folder / "field.wav")
-    write_recording(folder / "whole.wav", seed=1, seconds=1)
-    raven(folder, "field", PARTS)
-    table = folder / "field.Table.1.selections.txt"
-    unfit = "9\tSpectrogram 1\t1\t19\t25\t0\t1\towl\n10\tSpectrogram 1\t1\t3\t2\t0\t1\towl\n"
-    table.write_text(table.read_text() + unfit)
-    *parts, whole = read_codes(call("encode", "codes", input=folder))[1]
-    assert [(clip.path, clip.span, clip.label, clip.group) for clip in parts] == [
-        ("field.wav", (start, end), label, "field") for start, end, label in PARTS
-    ]
-    assert (whole.name, whole.label) == ("whole.wav", None)
+PARTS = [(0.5, 1.5, "wren"), (2.0, 2.75, "robin"), (3.0, 4.0, "wren")]
+
+
+def test_parts_that_a_table_names_are_rows(call: Calling, run_folder: Path, tmp_path: Path) -> None:
+    rng, table = np.random.default_rng(0), tmp_path / "calls.csv"
+    soundfile.write(tmp_path / "field.wav", rng.uniform(-0.3, 0.3, 20 * 4000), 4000)
+    rows = [f"field.wav,{start},{end},{label}" for start, end, label in PARTS]
+    table.write_text("\n".join(["path,begin,end,label", *rows, "field.wav,19,25,owl"]) + "\n")
+    options: dict[str, Any] = {"columns": {"start": "begin"}, "most_rejected": 0.3}
+    parts = [*read_codes(call("encode", "codes", input=table, **options))[1]]
+    found = [(clip.path, clip.span, clip.label) for clip in parts]
+    assert found == [("field.wav", (start, end), label) for start, end, label in PARTS]
     tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
-    samples, rate = soundfile.read(folder / "field.wav", dtype="float32")
+    samples, rate = soundfile.read(tmp_path / "field.wav", dtype="float32")
     for clip, (start, end, _) in zip(parts, PARTS, strict=True):
         soundfile.write(tmp_path / "cut.wav", samples[round(start * rate) : round(end * rate)], rate)
         np.testing.assert_array_equal(clip.codes.values, tokenizer.encode_file(tmp_path / "cut.wav").values)
-    rejected = read_rejected(tmp_path / "codes.rejected.tsv")
-    assert ["selections.txt:" in each.reason for each in rejected] == [True] * 2
-    assert [*codes_at(call("encode", "whole", input=folder, annotations="none"))] == ["field.wav", "whole.wav"]
-    with pytest.raises(InputError, match="annotations=none"):
-        call("encode", "u.km", input=folder)
-    raven(folder, "field", [(30, 31, "owl")])  # behind the end
-    for _ in range(2):
-        with pytest.raises(InputError, match="behind the end"):
-            call("encode", "none", input=table)
-    assert not (tmp_path / "none").exists()
-    raven(folder, "field", PARTS[:2])  # other labels are other codes
-    assert len([*read_codes(call("encode", "fewer", input=folder))[1]]) == 3
+    assert ["behind the end" in each.reason for each in read_rejected(tmp_path / "codes.rejected.tsv")] == [True]
+    with pytest.raises(InputError, match="most_rejected"):
+        call("encode", "all", input=table, columns={"start": "begin"})
+    with pytest.raises(InputError, match="whole recordings"):
+        call("encode", "u.km", input=table, **options)
+    table.write_text("\n".join(["path,begin,end,label", *rows[:2]]) + "\n")  # other labels are other codes
+    assert len([*read_codes(call("encode", "fewer", input=table, columns={"start": "begin"}))[1]]) == 2
 
 
 @pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=pytest.mark.slow)])
@@ -109,8 +102,6 @@ def test_any_number_of_workers_of_each_engine_writes_the_same_bytes(
         request.addfinalizer(pytest.importorskip("ray", reason="needs pip install 'wordless[ray]'").shutdown)
     other = {"store": {"root": str(tmp_path / "other")}, "workers": 2, "engine": {"name": engine}}
     assert call("encode", "1.parquet").read_bytes() == call("encode", "2.parquet", **other).read_bytes()
-    accounts = [(tmp_path / f"{number}.parquet.account.tsv").read_text() for number in (1, 2)]
-    assert accounts[0] == accounts[1]
     assert sorted(path.name for path in tmp_path.glob("*.parquet")) == ["1.parquet", "2.parquet"]
 
 
@@ -139,12 +130,11 @@ def test_what_cannot_be_read_is_listed_by_each_command_and_never_waited_for(
     call: Calling, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder := tmp_path / "in").mkdir()
-    kinds = write_special_files(folder) | {"cut.wav": "damaged", "infinite.wav": "not finite"}
-    content = encoded("WAV", None, seconds=4)
-    (folder / "cut.wav").write_bytes(content[: len(content) // 2])
+    kinds = write_special_files(folder) | {"infinite.wav": "not finite"}
     soundfile.write(folder / "infinite.wav", np.array([0.1, np.inf, 0.1] * 900), 4000, subtype="FLOAT")
     soundfile.write(folder / "whole.wav", np.random.default_rng(0).uniform(-0.3, 0.3, 8000), 4000)
     late(folder / "late.mka", "flac", begin=1.5)
+    del kinds["folder.wav"]  # no file
     with at_most_seconds(60):
         codes = codes_at(call("encode", "codes.parquet", input=folder))
         told = [capsys.readouterr().err]

@@ -74,7 +74,7 @@ def test_short_and_unlabelled_clips_are_set_aside_and_counted(run_folder: Path, 
     rows = [f"{path.name}\t{path.stem.rpartition('_')[0]}\t{split_of(path)}" for path in sorted(root.glob("*.wav"))]
     table.write_text("\n".join(["path\tlabel\tsplit", *rows]) + "\n")
     recordings = (f"corpus.root={root}", f"corpus.table={table}", "corpus.split.by=table", "corpus.pattern=null")
-    recordings = (*recordings, "corpus.split.validation=[]", "corpus.split.test=[]", "corpus.labels=folder")
+    recordings = (*recordings, "corpus.split.validation=[]", "corpus.split.test=[]")
     words = (f"model={run_folder}", *recordings, f"store.root={tmp_path / 'store'}", "beside=[]")
     fine_tune(*words, f"output={tmp_path / 'model'}", "corpus.inspection.trim_db=30", "audio.channel=0")
     model = FineTunedModel.from_pretrained(tmp_path / "model")

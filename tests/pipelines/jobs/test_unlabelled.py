@@ -146,7 +146,7 @@ def test_files_of_the_corpus_and_of_an_earlier_folder_are_left_out(tmp_path: Pat
         read(settings, tmp_path, corpus)
 
 
-GROUPED = ("corpus.pattern='{label}_{group}_*.wav'", "corpus.labels=pattern")
+GROUPED = ("corpus.pattern='{label}_{group}_*.wav'",)
 
 
 def test_other_recordings_of_held_out_speakers_are_left_out(tmp_path: Path) -> None:

@@ -355,7 +355,6 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
     (("stages=[tokenizer,gpt]",), r"stages\b.*\bgpt\b.*\blm, .*\btokenizer\b"),
     (("tokenizer.codebook_size=501",), r"codebook_size\b.*\b501\b.*sample_patches\b.*\b500\b"),
     (("compare.methods=[ast]", "ast.model.weights=nowhere"), r"weights=nowhere\b.*config\.json\b"),
-    (("corpus.labels=none",), r"corpus\.labels=none\b.*corpus\.root\b.*corpus\.table\b"),
     (("corpus.pattern='{label}.wav'",), r"corpus\.pattern=\{label\}\.wav.*corpus\.root\b"),
     (("corpus.columns.group=speaker",), "corpus.columns.group=speaker"),
     *(

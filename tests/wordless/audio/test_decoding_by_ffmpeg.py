@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.wordless.audio.conftest import inspected
+from tests.wordless.audio.conftest import inspected, train_all
 from wordless.audio.decoding import RecordingError, count_samples
 from wordless.audio.reading import read, read_beginning, read_blocks
 from wordless.audio.waveform import Part
@@ -32,14 +32,6 @@ KINDS = (
     ("a.ac3", "ac3", 1_536, 1_536, 0.02),
     ("a.mp2", "mp2", 2_304, 1_152, 0.02),  # which libsndfile reads
 )  # fmt: skip
-FRAMES = (("a.aac", "aac"), ("a.ac3", "ac3"), ("a.eac3", "eac3"), ("a.mp2", "mp2"), ("a.mpg", "mp2"), ("a.oga", "flac"))
-HEADERS = (  # kinds whose files begin with a header: joined ones are set aside
-    *(("a.m4a", "aac"), ("a.3gp", "aac"), ("a.mov", "pcm_s16le"), ("a.webm", "libopus"), ("a.mka", "flac")),
-    *(("a.tta", "tta"), ("a.avi", "pcm_s16le"), ("a.w64", "pcm_s16le"), ("a.voc", "pcm_s16le"), ("a.caf", "pcm_s16le")),
-    *(("a.au", "pcm_s16be"), ("a.aiff", "pcm_s16be"), ("a.flv", "aac"), ("a.asf", "aac")),
-)
-
-MOOV_FIRST = {"movflags": "faststart"}  # the head of an MP4 is before its sound
 
 
 def tone(count: int, rate: int = RATE, frequency: float = TONE) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -139,19 +131,6 @@ def test_the_first_audio_stream_is_taken_behind_a_video_and_no_sound_is_told(tmp
         read(write(tmp_path / "a.mp4", "aac", tracks=0, video=True))
 
 
-@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "aac"), ("a.mp4", "aac")])
-def test_a_track_that_sounds_is_named_where_the_one_that_is_read_is_silent(
-    tmp_path: Path, name: str, codec: str
-) -> None:
-    write(tmp_path / name, codec, tracks=3, sounding=2, video=True)
-    write(tmp_path / f"silent_{name}", codec, tracks=2, sounding=2)
-    for _ in range(2):  # measured, and from the cache
-        _, rejected = inspected(tmp_path, [name, f"silent_{name}"], cache=tmp_path / "cache.jsonl")
-        sounds, silent = (each.reason for each in rejected)
-        assert re.search(r"silent.* track 3\b.*ffmpeg .*0:a:2\b", sounds)
-        assert "track" not in silent
-
-
 @pytest.mark.parametrize(("kind", "codec"), [("avi", "aac"), ("flv", "aac"), ("asf", "aac"), ("matroska", "flac")])
 def test_a_file_that_was_written_into_a_pipe_is_whole(tmp_path: Path, kind: str, codec: str) -> None:
     write(tmp_path / "a.wav", codec, container=kind, pipe=True)
@@ -160,31 +139,36 @@ def test_a_file_that_was_written_into_a_pipe_is_whole(tmp_path: Path, kind: str,
     assert fit["a.wav"].num_samples >= SECONDS * RATE
 
 
-@pytest.mark.parametrize(("name", "codec"), FRAMES)
-def test_frames_are_read_one_after_the_other(tmp_path: Path, name: str, codec: str) -> None:
-    first = write(tmp_path / f"1{name}", codec)
-    second = write(tmp_path / f"2{name}", codec, frequency=1_000)
-    (tmp_path / name).write_bytes(first.read_bytes() + second.read_bytes())
-    wanted = np.concatenate([read(first).samples, read(second).samples])
-    samples = read(tmp_path / name).samples
-    assert len(samples) == len(wanted)
-    assert np.abs(samples - wanted)[: RATE + 9_000].max() < 1e-6
-    assert np.abs(samples - wanted)[-RATE:].max() < 0.01  # the first frames overlap with those before
-    lower = write(tmp_path / f"3{name}", codec, rate=44_100)
-    (tmp_path / name).write_bytes(first.read_bytes() + lower.read_bytes())
-    _, (rejected,) = inspected(tmp_path, [name])
-    assert rejected.reason
+def late(path: Path, codec: str, *, begin: float = 0, gap: float = 0, video: bool = False, **options: str) -> Path:
+    """Two seconds of a tone that begin late by the file's clock, or have a gap in their middle."""
+    samples = tone(2 * RATE)[None]
+    with av.open(str(path), "w", options=options) as output:
+        packets = film(output, 4) if video and path.suffix != ".mka" else []
+        stream = output.add_stream(codec, rate=RATE, layout="mono")
+        for place in range(0, 2 * RATE - 960, 960):
+            first = place + round((begin + gap * (place >= RATE)) * RATE)
+            packets += stream.encode(sound_frame(samples[:, place : place + 960], RATE, first=first))
+        packets += stream.encode(None)
+        output.mux(sorted(packets, key=lambda packet: packet.pts * packet.time_base))
+    return path
 
 
-@pytest.mark.parametrize("rate", [RATE, 44_100])
-@pytest.mark.parametrize(("name", "codec"), [*HEADERS, ("a.wv", "wavpack"), ("a.rm", "ac3")])
-def test_a_file_behind_another_sets_both_aside_by_its_place(tmp_path: Path, name: str, codec: str, rate: int) -> None:
-    first = write(tmp_path / f"1{name}", codec).read_bytes()
-    second = write(tmp_path / f"2{name}", codec, rate=24_000 if codec == "libopus" else rate).read_bytes()
-    (tmp_path / name).write_bytes(first + second)
-    _, (rejected,) = inspected(tmp_path, [name])
-    told = [] if name in ("a.wv", "a.rm") else [str(len(first)), str(len(first + second))]
-    assert not [each for each in told if each not in rejected.reason]
+@pytest.mark.parametrize("video", [False, True])
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.mp4", "aac"), ("a.mkv", "aac"), ("b.mkv", "libopus"), ("a.mov", "pcm_s16le"), ("a.mka", "flac")],
+)
+def test_sound_that_begins_late_stands_at_its_time(tmp_path: Path, name: str, codec: str, video: bool) -> None:
+    late(tmp_path / name, codec, begin=1.5, video=video)
+    sound = read(tmp_path / name)
+    begin = np.argmax(np.abs(sound.samples) > 0.1) / RATE
+    assert abs(begin - 1.5) < 0.06
+    assert sound.seconds > 3.4
+    path = late(tmp_path / f"1{name}", codec, video=video)
+    assert np.argmax(np.abs(read(path).samples) > 0.1) / RATE < 0.06
+    manifest, _ = train_all(tmp_path)
+    assert len(manifest.clips) == 2
+    assert [each for each in manifest.notices if "silence" in each and name in each]
 
 
 def test_python_ends_in_silence_with_a_recording_half_read(tmp_path: Path) -> None:

@@ -103,8 +103,6 @@ def agreement_pairs(count: int) -> list[tuple[str, str]]:
     return pairs
 
 
-PATTERN = "{label}_{group}_{index}.wav"
-
 # Variants that sound like persons, without robots, whispers and effects. Women's and men's voices alternate as long as
 # there are both, so that a smaller corpus has some of each.
 _VARIANTS = (

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from wordless.audio import levels
 from wordless.audio.audio_options import Channel
-from wordless.audio.decoding import Recording, RecordingError, file_key, sounding_track
+from wordless.audio.decoding import Recording, RecordingError, file_key
 from wordless.audio.reading import ChannelPowers, cancelled, chosen_channel, mono_blocks, upsampling_fault
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Rejected, printable, writable
 from wordless.audio.waveform import Part, equal_blocks, unusable_peak
@@ -44,7 +44,7 @@ class Measurement:
     sample_rate: int  # Hz
     channel: int | None = None  # that was measured; None: the mean of all, or the only one
     louder: int | None = None  # a channel that is far louder, see `wordless.audio.reading.ChannelPowers`
-    track: int | None = None  # of a file that is nearly silent, a sound track that is louder than the one that is read
+    channels: int = 1  # of the file
     peak: float  # largest absolute sample of the channel; meaningless if not finite
     swing: float  # largest distance of a sample from the constant offset of the channel
     finite: bool
@@ -81,12 +81,10 @@ def measure_recording(root: Path, path: str, channel: Channel = "mean") -> Measu
                 finite = finite and bool(np.isfinite(largest))
                 num_samples, peak = num_samples + len(block), max(peak, largest if finite else 0.0)
                 meter.add(block)
-            sample_rate, tracks = recording.samplerate, recording.tracks
+            sample_rate, channels = recording.samplerate, recording.channels
             number = None if recording.channels == 1 else number
         swings = meter.swings
         swing = float(swings.max(initial=0))
-        soft = max(swing, InspectionConfig.silence_peak)
-        track = sounding_track(root / path, soft) if tracks > 1 and soft < NEARLY_SILENT else None
     except OSError as error:
         return Rejected(path=path, reason=f"cannot be read: {error.strerror}", kind="cannot be read")
     except RecordingError as error:
@@ -101,7 +99,7 @@ def measure_recording(root: Path, path: str, channel: Channel = "mean") -> Measu
         sample_rate=sample_rate,
         channel=number,
         louder=of_channels.louder,
-        track=track,
+        channels=channels,
         notices=of_channels.notices,
         peak=peak,
         finite=finite,
@@ -113,7 +111,6 @@ def measure_recording(root: Path, path: str, channel: Channel = "mean") -> Measu
 
 
 WRITTEN = "changed while it was read: another program is writing it"
-NEARLY_SILENT = 0.01  # peak of a file whose other sound tracks are decoded, too
 
 
 def _remembered(*, edges: list[tuple[int, int]], notices: list[str], **fields: Any) -> Measurement:
@@ -232,9 +229,6 @@ def _fault(found: Measurement, config: InspectionConfig, sample_rate: int | None
         return f"too short: {lasts}", "too short"
     if found.swing <= config.silence_peak:
         why = f"no sample exceeds {config.silence_peak:g} of full scale"
-        if found.track is not None:
-            out = f"ffmpeg -i FILE -map 0:a:{found.track} OUT.wav takes that out"
-            return f"silent: {why}, and its sound track {found.track + 1} is not silent: {out}", "silent"
         return f"silent: {why if found.louder is None else cancelled(found.channel, found.louder)}", "silent"
     return None
 

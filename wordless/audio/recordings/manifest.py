@@ -1,7 +1,7 @@
 """The clip table: the recordings of a corpus, or of a command, and what is known of them.
 
-A clip is a row. Sources (a folder, a table, annotations, a packed data set) give the columns of candidates: paths,
-``begin`` and ``end`` where parts of recordings are named, and what the source says. Inspection measures them, and
+A clip is a row. Four makers (a folder, a table, a data set, the built-in corpus) give the columns of candidates: paths,
+``begin`` and ``end`` where parts of recordings are named, and what else is named. Inspection measures them, and
 `recordings.splits` divides them. The table is one data frame at every stage.
 
 On disk a manifest is a tab-separated table; an empty cell is `None`. The root folder is not in it: the same recordings
@@ -22,8 +22,6 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 import numpy as np
 from pandas import DataFrame, Series
 
-from wordless.audio.recordings.account import COLUMNS, Account, Item
-from wordless.audio.recordings.sources import NOTHING_READ, Reading
 from wordless.audio.waveform import Part
 from wordless.base.files import aside, list_hash
 from wordless.base.messages import InputError, named
@@ -32,7 +30,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 Split = Literal["", "train", "validation", "test"]  # "": not divided yet
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-SplitBy = Literal["auto", "hash", "group", "index", "folder", "fold", "table", "lists"]  # what divides the recordings
+SplitBy = Literal["auto", "hash", "group", "index", "fold", "table", "lists"]  # what divides the recordings
 LARGEST = 2**63 - 1  # largest whole number in a table or manifest
 
 
@@ -55,9 +53,7 @@ class Clip:
     index: int | None = None  # position in a numbered series, for splits by index
     fold: str | None = None  # fold given by the data set
     split: Split = "train"
-    low_hz: float | None = None  # frequencies and channel that an annotation names; the sound has all of them
-    high_hz: float | None = None
-    annotated_channel: str | None = None
+    table_channel: int | None = None  # channel of the file that its row names, from 0; None: that of all recordings
     begin: float | None = None  # seconds, of the part that a candidate names; None: the whole recording
     end: float | None = None  # seconds; None: the end of the recording
     where: str | None = field(default=None, compare=False)  # "file:line" that names the part, for messages
@@ -84,15 +80,17 @@ class Clip:
     @property
     def span(self) -> tuple[float, float] | None:
         """Begin and end of a segment within its file, in seconds; None: the clip is a whole recording."""
-        if self.begin is not None:  # an open end counts as the begin
-            return self.begin, self.begin if self.end is None else self.end
+        if self.begin is not None and self.end is not None:
+            return self.begin, self.end
         return None if self.segment is None else self.part.span(self.sample_rate)
 
     @property
     def name(self) -> str:
         """Name of the clip, unique in the corpus: the path, and for a segment its span."""
         # most clips are whole recordings, and their names are asked for often
-        return self.path if self.begin is self.segment is None else clip_name(self.path, self.span)
+        if self.begin is self.segment is self.table_channel is None:
+            return self.path
+        return clip_name(self.path, self.span, self.table_channel)
 
     @property
     def sound(self) -> list[str | int]:
@@ -108,13 +106,16 @@ class Clip:
         return [*self.sound, self.split]
 
 
-def clip_name(path: str, span: tuple[float, float] | None) -> str:
+def clip_name(path: str, span: tuple[float, float] | None, channel: int | None = None) -> str:
     """Return the path, for a segment with its span: ``a/b.wav#t=10,20`` (a W3C media fragment, which browsers play).
+
+    A channel that a table names follows: ``a/b.wav#t=10,20&channel=1``.
 
     Spans are in seconds with six decimals, so that no two segments of a file with a rate up to 1 MHz share a name.
     """
     seconds = ",".join(f"{each:.6f}".rstrip("0").rstrip(".") for each in span or ())
-    return path if span is None else f"{path}#t={seconds}"
+    parts = [*([f"t={seconds}"] if span else []), *([f"channel={channel}"] if channel is not None else [])]
+    return f"{path}#{'&'.join(parts)}" if parts else path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +127,7 @@ class Rejected:
     # number of the file's segments that are left out; 0: the whole file, or one part that a table names
     segments: int = 0
     kind: str = field(default="", compare=False)  # what reasons of this kind have in common, for counts; "": nothing
-    where: str | None = field(default=None, compare=False)  # "file:line" of the row that names the part
+    where: str | None = field(default=None, compare=False)  # "file:line" of the row of a table; None: none is at fault
 
     @classmethod
     def by(cls, path: str, error: InputError) -> "Rejected":
@@ -134,7 +135,6 @@ class Rejected:
         return cls(path=path, reason=error.reason, kind=error.kind)
 
 
-OUTSIDE = "outside the recording"  # kind of the reasons of parts that reach beyond their recording
 _TYPES = {name: get_args(kind) or (kind,) for name, kind in get_type_hints(Clip).items()}  # of each column
 _NUMBERS = tuple(name for name, kinds in _TYPES.items() if kinds == (int,))
 
@@ -153,10 +153,9 @@ class Clips:
     rejected: tuple[Rejected, ...] = ()  # what was set aside
     notices: tuple[str, ...] = ()  # what the user should know of them, a sentence each
     split_by: SplitBy = "hash"  # what divides candidates if ``split.by`` is auto; of a corpus, what divided it
-    has_labels: bool = False  # whether the source of candidates knows labels, so that names of folders are none
-    title: str = ""  # of the source of candidates; "": names of files, and annotations
-    reading: Reading = NOTHING_READ  # what the source looked at
-    account: Account | None = None  # what became of all that; None: not taken yet
+    rows: int = 0  # of the table that names the recordings; 0: there is none
+    unread: str = ""  # columns and files that were not read, in a line; "": all were
+    summary: tuple[str, ...] = ()  # what was read, a line each; (): not told yet
 
     @classmethod
     def from_columns(cls, root: Path, columns: Mapping[str, Sequence[object]], **others: Any) -> "Clips":
@@ -175,11 +174,8 @@ class Clips:
         return isinstance(other, Clips) and (self.root, self.clips) == (other.root, other.clips)
 
     def __getstate__(self) -> dict[str, object]:
-        """Send the fields alone to other processes, which make rows and tables of splits again in less time.
-
-        What was looked at and became of it stays behind: it is long, and only the process that reads a corpus tells it.
-        """
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _STAYING}
+        """Send the fields alone to other processes, which make rows and tables of splits again in less time."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def __iter__(self) -> Iterator[Clip]:
         """Make the rows, one after the other."""
@@ -196,7 +192,7 @@ class Clips:
     @cached_property
     def names(self) -> list[str]:
         """The names of the clips."""
-        whole = not self.has_segments and self.frame.begin.isna().all()
+        whole = not self.has_segments and self.frame[["begin", "table_channel"]].isna().all(axis=None)
         return self.frame.path.tolist() if whole else [clip.name for clip in self.clips]
 
     def of(self, split: Split) -> tuple[Clip, ...]:
@@ -223,6 +219,10 @@ class Clips:
         """Return the chosen rows."""
         rows = np.fromiter(chosen, bool, len(self.frame))
         return replace(self, frame=self.frame[rows].reset_index(drop=True))
+
+    def sorted_by_path(self) -> "Clips":
+        """Return the rows in order of their paths; those of a path keep theirs."""
+        return replace(self, frame=self.frame.sort_values("path", kind="stable", ignore_index=True))
 
     def with_columns(self, **columns: object) -> "Clips":
         """Return the table with other columns: a value for all rows, or a list with a value for each."""
@@ -257,17 +257,10 @@ class Clips:
         return None if self.has_segments and not self.trimmed_seconds else trim_db
 
 
-def whole_recording(root: Path, paths: Sequence[str], *, notices: tuple[str, ...] = ()) -> Clips:
-    """Return candidates that are whole recordings."""
-    return Clips.from_columns(root, {"path": paths, "split": [""] * len(paths)}, notices=notices)
-
-
 _COLUMNS = tuple(name for name in _TYPES if name not in ("begin", "end", "where", "stamp"))  # of a manifest
-_STAYING = ("reading", "account")  # fields of `Clips` that other processes do not get
 _LINES_AT_ONCE = 1 << 14  # of a manifest, whose cells take most memory
 _NAME = "clip"  # last column: the clip's name, as in predictions and vectors; for other programs, and ignored here
-# Columns that a manifest has only if any clip has a value: of segments, chosen channels and annotations.
-_IF_ANY = ("segment", "channel", "low_hz", "high_hz", "annotated_channel")
+_IF_ANY = ("segment", "channel", "table_channel")  # columns that a manifest has only if any clip has a value
 UNWRITABLE = "its name holds a tab, a line break or bytes that are not UTF-8; rename it"
 _UNWRITABLE = re.compile("[\t\r\n\ud800-\udfff]")
 
@@ -357,17 +350,25 @@ def write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
 _REJECTED = ("path", "reason", "kind")
 
 
-ACCOUNT = "account.tsv"  # in the folder of a run, or behind the name of an output
+def write_clips(clips: Clips, path: Path) -> None:
+    """Write what was read of each clip, for people and other programs, and as a table that ``corpus.table`` reads.
+
+    Times are seconds, and empty for whole recordings; ``path`` is relative to the folder of the recordings.
+    """
+    described = zip(*(clips.frame[name].tolist() for name in _DESCRIBED), clips.clips, strict=True)
+    rows = (
+        [
+            clip.path,
+            *(f"{each:.9f}".rstrip("0").rstrip(".") for each in clip.span or ()),
+            *([] if clip.span else ["", ""]),
+        ]
+        + ["" if value is None else str(value) for value in values]
+        for *values, clip in described
+    )
+    write_rows(path, ("path", "start", "end", *_DESCRIBED[:-1], "channel"), rows)
 
 
-def write_account(account: Account, path: Path) -> None:
-    """Write ``account.tsv``: each file, column and row, and what it was used as or why it was not."""
-
-    def cells(item: Item) -> list[str]:
-        texts = [str(each) for each in item[: len(COLUMNS)]]
-        return texts if writable("".join(texts)) else [*map(printable, texts)]
-
-    write_rows(path, COLUMNS, map(cells, account.items))
+_DESCRIBED = ("label", "group", "fold", "split", "table_channel")
 
 
 def once_each(function: Callable[[T], R], values: Sequence[T]) -> list[R]:

@@ -21,10 +21,11 @@ compared by the mean over folds.
 """
 
 import hashlib
+import os
+import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import Final, Literal
 
 import numpy as np
@@ -32,11 +33,7 @@ from pandas import DataFrame, Series, crosstab, factorize
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from wordless.audio.recordings import letters
-from wordless.audio.recordings.description import divided_by_names, folder_split, known_split, split_depth
-from wordless.audio.recordings.folders import listed_path, read_text
 from wordless.audio.recordings.manifest import LARGEST, SPLITS, Clip, Clips, Rejected, Split, SplitBy, whole_number
-from wordless.audio.recordings.sources import ReadFile, Reading, Unused
 from wordless.base.messages import InputError, counted
 from wordless.base.options import Options, option
 from wordless.base.seeds import MAX_SEED, balanced, set_title
@@ -49,15 +46,14 @@ DRAWN: Final = ("auto", "hash")  # values of ``by`` with which all splits are dr
 class SplitConfig(Options):
     """Options of splitting.
 
-    ``train``, ``validation`` and ``test`` name values of ``by``: groups, folds, indices or ranges of them ("0-4"),
-    patterns of top folder names ("dev-*"), or text files that list clips (`split_by_lists`). With an
-    empty ``train`` all other clips train; otherwise clips that no split names are set aside.
+    ``train``, ``validation`` and ``test`` name values of ``by``: groups, folds, indices or ranges of them ("0-4"), or
+    text files that list clips (`split_by_lists`). With an empty ``train`` all other clips train; otherwise clips that
+    no split names are set aside.
     """
 
     by: SplitBy = option(
         "auto",
-        "divides the recordings; auto: the splits of a table, a data set or a pattern, else folders named train, "
-        "validation and test, else hash, which draws",
+        "divides the recordings; auto: table, the splits of a table, a data set or a pattern, else hash, which draws",
     )
     train: tuple[str | int, ...] = option(
         (), 'values of the training clips, such as ["0-7"]; []: all values that the other splits do not have'
@@ -83,7 +79,7 @@ class SplitConfig(Options):
         for split, name in given:
             if isinstance(name, int) and abs(name) > LARGEST:  # Python writes no numbers of thousands of digits
                 raise InputError(option=split, value=name, rule="write numbers of at most 63 bits")
-        rule = "it takes no names: choose group, index, folder, fold or lists"
+        rule = "it takes no names: choose group, index, fold or lists"
         self.refuse_if(self.by in ("auto", "hash", "table") and given, "by", rule)
         needed = {"lists": "[testing_list.txt]", "index": "['0-4']"}
         rule = f"it needs names: give test={needed.get(self.by)} or validation"
@@ -150,10 +146,6 @@ def named_splits(clips: Clips, config: SplitConfig) -> list[Split]:
             remedy = "put {split} into `pattern`, or give a `table` with a column split"
             raise InputError(option="split.by", value=config.by, rule="no recording has a split", remedy=remedy)
         return [split or "train" for split in values]
-    if config.by == "folder":
-        if not config.names:
-            return folder_splits(paths)
-        values = [letters.plain(path.partition("/")[0]) if "/" in path else "" for path in paths]
     if None in values:
         remedy = f"put {{{config.by}}} into `pattern`, or a column {config.by} into `table`"
         rule = f"{paths[values.index(None)]} has no {config.by}"
@@ -162,15 +154,13 @@ def named_splits(clips: Clips, config: SplitConfig) -> list[Split]:
     example = dict(zip(values, paths, strict=True))  # path of a clip with each value
     named: dict[str, Split] = {}
     for split, name in config.names:
-        name = letters.plain(name)  # as candidates have theirs
+        name = unicodedata.normalize("NFC", name.strip())  # as candidates have theirs
         given, fitting = getattr(config, split), [name] if name in example else []
         if config.by == "index":  # "0-4" is 0 to 4, "7" only 7
             first, dash, last = name.partition("-")
             begin, end = whole_number(first), whole_number(last if dash else first)
             indices = range(0) if begin is None or end is None else range(begin, end + 1)
             fitting = [value for value in example if int(value) in indices]
-        elif config.by == "folder":
-            fitting = [value for value in example if fnmatchcase(value.lower(), name.lower())]
         if not fitting:
             there, more = ", ".join(map(repr, sorted(example)[:8])), len(example) - 8
             rule = f"no clip has the {config.by} {name!r:.60}; there are {there}{f' and {more} more' * (more > 0)}"
@@ -180,34 +170,6 @@ def named_splits(clips: Clips, config: SplitConfig) -> list[Split]:
                 rule = f"{config.by} {value!r} of {example[value]} is named for {named[value]}, too"
                 raise InputError(option=f"split.{split}", value=given, rule=rule)
     return [named.get(value, "" if config.train else "train") for value in values]
-
-
-def folder_splits(paths: Sequence[str]) -> list[Split]:
-    """Return the splits that folders are named after; others train, or are in none ("") beside a folder to train."""
-    depth = split_depth({*paths}) or 0  # a recording counts once, however many clips it has
-    found = [folder_split(path, depth) for path in paths]
-    if not any(found):
-        rule = f"no folder of {min(paths)} is named train, validation or test: name one, such as `split.test`=[NAME]"
-        raise InputError(option="split.by", value="folder", rule=rule)
-    return [split or ("" if "train" in found else "train") for split in found]
-
-
-def require_training_folder(paths: Collection[str], depth: int) -> None:
-    """Refuse folders named after validation and test among which none is known to hold training recordings.
-
-    Beside a folder such as test may stand others named after labels, which are those of its sub-folders.
-    """
-    folders = [path.split("/")[depth:-1] for path in paths]
-    known = {path.split("/")[depth] for path in paths if folder_split(path, depth)}
-    labels = {name for parts in folders if parts and parts[0] in known for name in parts[1:2]}
-    others = {name for parts in folders for name in parts[:1]} - known
-    if others & labels or any(known_split(name) == "train" for name in known):
-        return
-    rule = f"the folders {', '.join(sorted(known)):.200} hold no training recordings"
-    rule += f", and {', '.join(sorted(others)):.200} may hold some" if others else ""
-    remedy = f"{divided_by_names('folder', [*sorted(known), *(['train'] if others else [])])} names some"
-    remedy = remedy if depth == 0 else "name the folder of training recordings train"
-    raise InputError(option="split.by", value="folder", rule=rule, remedy=f"{remedy}, `split.by`=hash draws all splits")
 
 
 def _unfilled_splits(clips: Clips, config: SplitConfig) -> list[Split]:
@@ -383,36 +345,38 @@ def _share_notices(frame: DataFrame, config: SplitConfig) -> tuple[str, ...]:
 
 
 def split_by_lists(found: Clips, config: SplitConfig) -> Clips:
-    """Give candidates the split whose list names their recordings.
+    """Give candidates the split whose list names their recordings, one path below the root in each line.
 
     Without a list for training, all other recordings train. With one, recordings that no list names are set aside. A
-    list may name recordings that the corpus leaves out. Lists that contradict the folder or each other are refused.
+    list may name recordings that the corpus leaves out, or that are not there. Lists that contradict each other are
+    refused.
     """
     named: dict[str, tuple[Split, str]] = {}
-    there, lists = {*found.frame.path}, list[ReadFile]()
+    there, notices = {*found.frame.path}, list[str]()
     for split, name in config.names:
-        file, rows, others_of = found.root / name, list[str](), dict[str, Unused]()
-        for number, line in enumerate(read_text(file, option=f"split.{split}").split("\n"), start=1):
-            if listed := line.strip(" \t"):  # names may begin or end with other spaces
-                where, remedy = f"{file}:{number}", "remove the line, or add the file"
-                if (path := listed_path(found.root, listed, where, remedy=remedy)) is None:
-                    raise InputError(f"{where}: {listed} is not there (looked in {found.root})", remedy=remedy)
-                rows.append(where)
-                if path not in there:
-                    others_of[where] = Unused(why="the corpus leaves its recording out")
-                known, before = named.setdefault(path, (split, where))
-                if known != split:
-                    problem = f"{where}: {path} is named for {split}, and for {known} in {before}"
-                    raise InputError(problem, remedy="leave one out")
-        use = f"list of split.{split}"
-        lists.append(ReadFile(path=file, use=use, rows=rows, left_out=others_of, makes_clips=False))
-    others: Split = "" if config.train else "train"
-    splits = [named.get(path, (others,))[0] for path in found.frame.path]
+        file, others = found.root / name, 0
+        try:
+            lines = file.read_text(encoding="utf-8-sig").split("\n")
+        except (OSError, UnicodeError) as error:
+            value, rule = getattr(config, split), f"{file} cannot be read ({error})"
+            raise InputError(option=f"split.{split}", value=value, rule=rule, remedy="check the path") from error
+        for number, line in enumerate(lines, start=1):
+            if not (listed := line.strip()):
+                continue
+            path, where = os.path.normpath(listed), f"{file}:{number}"
+            others += path not in there
+            known, before = named.setdefault(path, (split, where))
+            if known != split:
+                problem = f"{where}: {path} is named for {split}, and for {known} in {before}"
+                raise InputError(problem, remedy="leave one out")
+        if others:
+            notices.append(f"{name} names {counted(others, 'recording')} that are not in the corpus")
+    rest: Split = "" if config.train else "train"
+    splits = [named.get(path, (rest,))[0] for path in found.frame.path]
     without = dict.fromkeys(path for path, split in zip(found.frame.path, splits, strict=True) if not split)
     rejected = [Rejected(path=path, reason="in no split: no list of `split` names it") for path in without]
     kept = found.with_columns(split=splits).where(map(bool, splits))
-    reading = found.reading + Reading(files=tuple(lists))
-    return replace(kept, rejected=(*found.rejected, *rejected), reading=reading)
+    return replace(kept, rejected=(*found.rejected, *rejected), notices=(*found.notices, *notices))
 
 
 FoldBy = Literal["group", "fold"]

@@ -37,7 +37,7 @@ def contents(folder: Path) -> dict[str, str]:
 def test_names_carry_word_voice_and_take_and_labels_may_be_the_speed_the_pitch_or_the_text(spoken: Path) -> None:
     said = {each.file: each for each in utterances(SMALL)}
     for label in ("word", "speed", "pitch", "text"):
-        own = CorpusConfig(embedded=replace(SMALL, label=label), pattern=embedded.PATTERN)
+        own = CorpusConfig(embedded=replace(SMALL, label=label))
         found = find_recordings(own, Making(folder=lambda: spoken.parent, terminal=Terminal(silent=True)))
         assert found.root == spoken
         manifest, rejected = build_manifest(own, found=found)

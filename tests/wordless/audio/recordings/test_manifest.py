@@ -35,8 +35,7 @@ CLIPS = st.builds(
     group=st.none() | TEXT,
     index=st.none() | COUNT,
     fold=st.none() | TEXT,
-    low_hz=st.none() | st.floats(0, 1e6),
-    annotated_channel=st.none() | TEXT,
+    table_channel=st.none() | COUNT,
     split=st.sampled_from(manifest.SPLITS),
 )
 CLIP = Clip(path="a b/(ü)\x85\u2028.wav", num_samples=8_000, sample_rate=16_000, size=16_044, sha256="0" * 64)
@@ -67,14 +66,6 @@ def test_pandas_reads_all_cells_with_quotation_marks(tmp_path: Path) -> None:
     assert pandas.read_csv(tmp_path / "rejected.tsv", sep="\t").path.tolist() == [clip.path for clip in clips]
     write_table(tmp_path / "scores.tsv", [{"path": clip.path, "value": 1.5} for clip in clips])
     assert pandas.read_csv(tmp_path / "scores.tsv", sep="\t").path.tolist() == [clip.path for clip in clips]
-
-
-def test_a_manifest_of_an_earlier_version_is_read(tmp_path: Path) -> None:
-    """Whose cells with quotation marks are not quoted."""
-    clips = [replace(CLIP, path=f"{number}.wav", label=label) for number, label in enumerate(['"un', '"two" words'])]
-    write_manifest(Clips.from_rows(tmp_path, clips), path := tmp_path / "manifest.tsv")
-    path.write_text(path.read_text().replace('"""un"', '"un').replace('"""two"" words"', '"two" words'))
-    assert [clip.label for clip in manifest.read_manifest(path, tmp_path)] == ['"un', '"two" words']
 
 
 @pytest.mark.parametrize("value", ["tab\t", "line\n", "return\r", "half \ud800"])

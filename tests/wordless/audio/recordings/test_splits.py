@@ -67,16 +67,6 @@ def test_named_clips_stand_in_their_split_and_others_are_set_aside() -> None:
     assert len(rejected) == 20
 
 
-def test_folders_are_known_by_their_usual_names_or_by_patterns() -> None:
-    clips = [clip(f"{folder}/{number}.wav") for folder in ("train", "Dev", "testing", "extra") for number in range(3)]
-    divided, rejected = split_clips([*clips, clip("loose.wav")], SplitConfig(by="folder"))
-    assert Counter(each.split for each in divided) == {"train": 3, "validation": 3, "test": 3}
-    assert [each.path for each in rejected] == ["extra/0.wav", "extra/1.wav", "extra/2.wav", "loose.wav"]
-    clips = [clip(f"{folder}/a.wav") for folder in ("train-clean-100", "train-other", "dev-clean", "test-clean")]
-    divided, _ = split_clips(clips, SplitConfig(by="folder", validation=("dev-*",), test=("test-*",)))
-    assert [each.split for each in divided] == ["train", "train", "validation", "test"]
-
-
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.none() | st.integers(0, 9)), min_size=13, max_size=60),
     st.integers(0, 5),
@@ -285,8 +275,8 @@ def commands(tmp_path: Path, tone: Tone) -> Write:
     def write(split: SplitConfig = SPLIT, **lists: str | bytes) -> CorpusConfig:
         for name, content in lists.items():
             (tmp_path / f"{name}.txt").write_bytes(content if isinstance(content, bytes) else content.encode())
-        names = {"pattern": "{label}/{group}_nohash_{index}.wav", "labels": "pattern"}
-        return CorpusConfig(root=str(tmp_path), split=split, **names)  # type: ignore[arg-type]  # texts
+        pattern = "{label}/{group}_nohash_{index}.wav"
+        return CorpusConfig(root=str(tmp_path), split=split, pattern=pattern)
 
     return write
 
@@ -312,6 +302,7 @@ def test_lists_need_not_name_every_split_nor_only_clips_of_the_corpus(commands: 
     test_list = f"{TEST}\n_background_noise_/pink_noise.wav\n"
     config = commands(replace(SPLIT, train=("train.txt",)), train="cat/0a_nohash_0.wav", testing_list=test_list)
     manifest, rejected = build_manifest(commands(config.split, validation_list=VALIDATION))
+    assert [each for each in manifest.notices if each.startswith("testing_list.txt names 1 recording")]
     assert [len(paths) for paths in paths_of_splits(manifest)] == [1, 2, 2]
     assert "`split`" in {each.path: each.reason for each in rejected}["bed/0a_nohash_0.wav"]
 
@@ -319,15 +310,10 @@ def test_lists_need_not_name_every_split_nor_only_clips_of_the_corpus(commands: 
 @pytest.mark.parametrize(
     ("lists", "message"),
     [
-        ({"validation": VALIDATION, "testing": f"{TEST}\nbed/0d_nohash_0.wav"},
-         r"testing_list\.txt:4: bed/0d_nohash_0\.wav\b"),
-        ({"validation": VALIDATION, "testing": "../elsewhere.wav"}, r"testing_list\.txt:1: \.\./elsewhere\.wav\b"),
         ({"validation": VALIDATION, "testing": VALIDATION},
          r"list\.txt:1: bed/0b\S+ .*\btest\b.*\bvalidation\b.*list\.txt:1\b"),
         ({"testing": TEST}, r"^split\.validation.*validation_list\.txt"),
-        ({"testing": TEST, "validation": b"a.wav\n\xff"}, r"validation_list\.txt:2"),
-        ({"testing": TEST, "validation": "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"},
-         r"validation_list\.txt:1: .*git lfs pull"),
+        ({"testing": TEST, "validation": b"a.wav\n\xff"}, r"^split\.validation.*validation_list\.txt cannot be read"),
     ],
 )  # fmt: skip
 def test_contradicting_lists_are_refused_by_line(commands: Write, lists: dict[str, str | bytes], message: str) -> None:
