@@ -36,13 +36,14 @@ def runs(settings: RunsConfig) -> None:
     settings.refuse_if(not settings.root.is_dir(), "root", "it is no folder: name that of your runs, such as root=runs")
     rows, problems = list[list[str]](), list[str]()
     for folder in filter(is_run, settings.root.iterdir()):
-        state, results = "running" if is_held(folder) else "unfinished", None
+        running, results = is_held(folder), None
+        state = "running" if running else "unfinished"
         date = datetime.fromtimestamp(folder.stat().st_mtime, timezone.utc).isoformat()
         try:
             if (folder / RESULTS).exists():
                 results = read_results(folder)
-                state, date = state.replace("unfinished", ""), results.get("provenance", {}).get("date", date)
-        except InputError as error:
+                state, date = "running" if running else "", results.get("provenance", {}).get("date", date)
+        except (InputError, OSError) as error:
             state, problems = "damaged", [*problems, str(error)]
         when = date.replace("T", " ")[:16] + (f" ({state})" if state else "")
         corpus = results.get("corpus", {}).get("name", "") if results else ""

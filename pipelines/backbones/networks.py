@@ -5,7 +5,7 @@ A backbone with a head learns labels in the same way in ``wordless finetune``. T
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ from wordless.audio.spectrogram import frame_statistics
 from wordless.audio.views import View
 from wordless.base.arrays import Array, fill, write_array
 from wordless.base.files import list_hash
+from wordless.base.options import NO_RESULT
 from wordless.training import Examples, FitConfig
 
 STD, _STATISTICS = "std.npy", "statistics.json"  # beside the values
@@ -204,7 +205,7 @@ class LabelledInputs:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelTraining:
-    option: str  # the group of the fit's options
+    option: str = field(metadata=NO_RESULT)  # the group of the fit's options, for messages
     batches: ClipBatchConfig  # counted in inputs
     fit: FitConfig
     frozen: FrozenLayers = 0

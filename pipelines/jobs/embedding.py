@@ -64,7 +64,7 @@ from wordless.base.messages import InputError, counted, named, require, within
 from wordless.base.options import build, match_choice
 from wordless.base.pools import LOCAL
 from wordless.base.progress import Terminal
-from wordless.base.saved_models import CONFIG, WEIGHTS, is_on_hub
+from wordless.base.saved_models import CONFIG, WEIGHTS
 from wordless.base.saved_models import PROBE as PROBE_KIND
 from wordless.training.fit import Gang, open_gang
 
@@ -173,8 +173,6 @@ def _model_artifact(stage: str, folder: Path) -> CachedArtifact:
 def embed_recordings(settings: EmbedConfig) -> None:
     """Compute the vectors of recordings with the models of a run, and write the output."""
     part = cast("ModelPart", settings.method) if reads_sound(settings.method) else None
-    rule = "this model is not loaded from the hub: name the folder of the run"
-    settings.refuse_if(part is not None and is_on_hub(settings.model), "model", rule)
     part_of(settings.model, part or "lm")
     run = run_of(settings.model)
     found = clips_at(str(settings.input), settings.columns, root=settings.root)

@@ -279,8 +279,8 @@ def listening_record(
     }
     if (labelled := artifacts.get("label_accuracy")) is not None:
         record["generated_labels"] = labelled.read_rows(LABEL_ACCURACY, "generated")
-        record["judge_name"] = name = labelled.read_json(LABEL_ACCURACY)["judge"]
-        record["judge"] = EVALUATORS[name]
+        record["evaluator"] = name = labelled.read_json(LABEL_ACCURACY)["evaluator"]
+        record["evaluator_title"] = EVALUATORS[name]
         record["warning"] = weak_evaluator(labelled, manifest)
     if "evaluated" in artifacts:
         evaluated = artifacts["evaluated"].read_rows(EVALUATED, "clips")
@@ -335,12 +335,12 @@ GOOD_ENOUGH = 0.95  # share of the recordings above which mistakes come from the
 
 def weak_evaluator(labelled: CachedArtifact, manifest: Clips) -> dict[str, object] | None:
     """Describe a classifier that recognises few recordings, or no more than one answer for all; else None."""
-    known, evaluator = read_labelled_rows(labelled, manifest), labelled.read_json(LABEL_ACCURACY)["judge"]
+    known, evaluator = read_labelled_rows(labelled, manifest), labelled.read_json(LABEL_ACCURACY)["evaluator"]
     right = sum(label == answers[ORIGINAL] for label, answers in known)
     answer, always = Counter(label for label, _ in known).most_common(1)[0] if known else ("", -1)
     if right >= GOOD_ENOUGH * len(known) and right > always:
         return None
-    about = {"judge": EVALUATORS[evaluator], "judge_name": evaluator, "clips": len(known)}
+    about = {"evaluator_title": EVALUATORS[evaluator], "evaluator": evaluator, "clips": len(known)}
     return {**about, "right": right, "answer": answer, "always": always}
 
 

@@ -506,7 +506,7 @@ def label_accuracy(
     generated_rows = [
         {"of": kind, "temperature": value, "classes": dict(each)} for (kind, value), each in counts.items()
     ]
-    write_json(run.folder / LABEL_ACCURACY, {"judge": evaluator.name, "clips": clips, "generated": generated_rows})
+    write_json(run.folder / LABEL_ACCURACY, {"evaluator": evaluator.name, "clips": clips, "generated": generated_rows})
 
 
 def name_labels(session: Session, evaluator: Evaluator, sounds: Sequence[Clip], classes: Sequence[str]) -> list[str]:

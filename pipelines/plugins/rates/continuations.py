@@ -212,7 +212,7 @@ def window_labels(
     parts = [*originals, *chain.from_iterable(coded), *chain.from_iterable(continued)]
     found = iter(name_labels(run, evaluator, parts, classes))
     content = {
-        "judge": evaluator.name,
+        "evaluator": evaluator.name,
         "originals": [next(found) for _ in originals],
         "coded": [[next(found) for _ in windows] for windows in coded],
         "labels": [[next(found) for _ in windows] for windows in continued],
@@ -269,7 +269,7 @@ def continuation_rows(made: Made, manifest: Clips, settings: RunSettings) -> tup
         of_clip = {clip.name: clip for clip in manifest.clips}
         heard = artifacts["rate_labels"].read_json(LABELS)
         truth = [of_clip[name].label for name in names]
-        record["judge"] = EVALUATORS[heard["judge"]]
+        record["evaluator_title"] = EVALUATORS[heard["evaluator"]]
         groups = [of_clip[name].group for name in names]
         record["over"] = "clips" if intervals.number_groups([groups]) is None else "groups"
         figures += _judged(rows, heard["labels"], truth, groups, config, probe, row)

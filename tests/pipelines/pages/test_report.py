@@ -288,7 +288,7 @@ def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
     assert (second / "report.html").read_bytes() == first
 
 
-WEAK = {"judge": "a linear probe of log-mel", "judge_name": "probe", "clips": 10, "right": 4, "answer": "yes"}
+WEAK = {"evaluator_title": "a linear probe of log-mel", "evaluator": "probe", "clips": 10, "right": 4, "answer": "yes"}
 
 
 @pytest.mark.parametrize("weak", [None, WEAK | {"always": 5}])

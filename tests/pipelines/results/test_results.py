@@ -64,7 +64,7 @@ def artifacts(tmp_path: Path) -> dict[str, CachedArtifact]:
         **{"postfilter": 1.0, "pitch_comb": True, "generated": generated_rows, "diversity": [varied]},
         "clips": [{"path": "2.wav", "sounds": {"original": {"peak": 0.9}}}],
     }
-    named = {"judge": "probe", "clips": labelled, "generated": [{"of": "x"}]}
+    named = {"evaluator": "probe", "clips": labelled, "generated": [{"of": "x"}]}
     return {
         "label_accuracy": artifact(tmp_path, "label_accuracy", LABEL_ACCURACY, named),
         "decoded": artifact(tmp_path, "decoded", CLIPS, {"clips": [row | place for row in rows_of(*HEARD)]}),
@@ -226,7 +226,7 @@ def test_what_the_language_model_says_has_figures_of_its_own(artifacts: dict[str
     assert record["evaluated_clips"] == 4
     assert record["clips"][0]["label"] == "one"
     assert record["generated_labels"] == [{"of": "x"}]
-    assert record["judge"] == "a linear probe of log-mel"
+    assert record["evaluator_title"] == "a linear probe of log-mel"
     assert [row["start"] for row in record["excerpts"]] == [0.25] * 4
     assert record["warning"] is None
 
@@ -273,7 +273,7 @@ def test_a_classifier_that_fails_on_recordings_is_named(
 ) -> None:
     clips = [clip(number, label) for number, label in enumerate(labels * 10)]
     heard = ({"original": "?" if number < wrong else each.label} for number, each in enumerate(clips))
-    named = {"judge": "supervised", "clips": rows_of(*heard, name="labels")}
+    named = {"evaluator": "supervised", "clips": rows_of(*heard, name="labels")}
     labelled = artifact(tmp_path, "label_accuracy", LABEL_ACCURACY, named)
     found = weak_evaluator(labelled, Clips.from_rows(Path(), clips))
     assert (found is not None) == warned
