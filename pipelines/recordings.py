@@ -10,7 +10,7 @@ from pipelines.store.outputs import require_kind, require_table
 from pipelines.store.shared_options import EngineOptions, ModelOptions, RateOptions, WorkerOptions
 from pipelines.store.store import StoreOptions
 from wordless.audio.recordings.corpus_config import ColumnConfig, CorpusConfig
-from wordless.audio.recordings.folder import UNLABELLED
+from wordless.audio.recordings.folder import NO_ROLES
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.messages import InputError
 from wordless.base.options import REQUIRED, option
@@ -105,7 +105,7 @@ class EmbedConfig(StoredOptions):
     @property
     def corpus(self) -> CorpusConfig:
         """Options of a corpus without splits that holds the recordings."""
-        return CorpusConfig(root=str(self.input), pattern=UNLABELLED, most_rejected=self.most_rejected, split=UNDIVIDED)
+        return CorpusConfig(root=str(self.input), pattern=NO_ROLES, most_rejected=self.most_rejected, split=UNDIVIDED)
 
 
 @dataclass(frozen=True, kw_only=True)

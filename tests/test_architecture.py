@@ -94,8 +94,7 @@ BESIDE = (
     *(f"tokenizer/{name}.py" for name in ("rate_folders", "rates_tokenizer", "speech_layer", "units")),
     *("wordless/audio/padding.py", "wordless/audio/speech_models.py", "wordless/base/ray_pool.py"),
     *("vocoder/numba_streams.py", "vocoder/triton_streams.py"),
-    *(f"wordless/audio/recordings/{name}.py" for name in ("espeak_voice", "packed", "saved_data_sets", "tables")),
-    *(str(path.relative_to(ROOT)) for path in (ROOT / "wordless/audio/recordings").glob("annotation*.py")),
+    *(f"wordless/audio/recordings/{name}.py" for name in ("espeak_voice", "data_set")),
 )
 # Interfaces of the core in rooms beside it, and the tables, which may import what they list.
 INTERFACES = ("lm/backbones/backbone.py",)
@@ -107,7 +106,6 @@ TABLES_OF = {
     "tokenizer/tokenizer.py": "tokenizer",
     "pipelines/chain/evaluator.py": "pipelines.backbones",
     "wordless/audio/recordings/corpus.py": "wordless.audio.recordings",
-    "wordless/audio/recordings/annotation_kinds.py": "wordless.audio.recordings",
     "vocoder/engines.py": "vocoder",
     "wordless/base/pools.py": "wordless.base.ray_pool",
     "pipelines/plugins/plugin.py": "pipelines.pages",  # types of what a plugin draws
@@ -133,7 +131,7 @@ KEEPERS = {
     "jinja2": ("pipelines/pages",),
     "gradio": ("pipelines/plugins/demo/demo_page.py",),
     "starlette": ("pipelines/plugins/demo/server.py",),
-    "datasets": ("wordless/audio/recordings/saved_data_sets.py",),  # without decoder, pickle and download
+    "datasets": ("wordless/audio/recordings/data_set.py",),  # without decoder, pickle and download
     "ray": ("wordless/base/ray_pool.py",),
     "huggingface_hub": ("wordless/base/saved_models.py",),
     "tensorboard": ("pipelines/store/tensorboard.py",),

@@ -9,8 +9,7 @@ from tests.test_architecture import ROOT, SOURCES
 # Names that several files define, and why they may.
 SEVERAL = {
     "PLUGIN": "each plugin has one, and a table lists them",
-    **dict.fromkeys(("encode", "generate", "run", "score"), "the function of a command has the command's name"),
-    "candidates": "each source of recordings has one, and a table lists them",
+    **dict.fromkeys(("run", "score"), "the function of a command has the command's name"),
     **dict.fromkeys(("loss", "validation_batches"), "each network that is trained has one"),
     "main": "of scripts",
 }

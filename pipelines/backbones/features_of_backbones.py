@@ -87,7 +87,7 @@ def _inputs_of(trial: Trial, own: NetworkSettings) -> AugmentedInputs:
     """Store what a network reads of the clips that it is trained on."""
     match own.inputs:
         case "log_mel":
-            return augmented(trial, own.copies)
+            return augmented_inputs(trial, own.copies)
         case "filter_banks":
             return AugmentedInputs(artifact=filter_banks(trial.session, trial.manifest))
         case "waveforms":
@@ -109,7 +109,7 @@ def _spectrograms(trial: Trial, clips: Clips, prefix: str = "") -> CachedArtifac
     return trial.artifacts[name]
 
 
-def augmented(trial: Trial, views: InputAugmentationConfig) -> AugmentedInputs:
+def augmented_inputs(trial: Trial, views: InputAugmentationConfig) -> AugmentedInputs:
     """Return the spectrograms of the corpus with those of changed copies, if there are any."""
     return _with_copies(trial, trial.manifest, _spectrograms(trial, trial.manifest), views)
 
@@ -180,7 +180,7 @@ def simclr(
 def simclr_layers(trial: Trial, method: Method) -> CachedArtifact:
     own = trial.settings.baselines
     views = own.simclr.views
-    clips, extra = augmented(trial, views), augmented_unlabelled(trial, views)
+    clips, extra = augmented_inputs(trial, views), augmented_unlabelled(trial, views)
     trained = trial.add(simclr(trial.session.named(method.title), clips, extra, own))
     network = own.network(trial.reading, method, trial.statistics, simclr=trained)
     return network.features(trial.session, trial.reading, method.name)
@@ -355,7 +355,7 @@ def denoising_layers(trial: Trial, method: Method) -> CachedArtifact:
     }
     if method.training:
         patches = own.window_patches(patch_frames * trial.audio.hop_length / trial.audio.sample_rate)
-        clips, extra = augmented(trial, own.views), augmented_unlabelled(trial, own.views)
+        clips, extra = augmented_inputs(trial, own.views), augmented_unlabelled(trial, own.views)
         made = denoising(trial.session.named(method.title), clips, extra, own, patches=patches, **read)
     else:
         made = random_denoising(trial.session, own, mels=trial.audio.n_mels, **read)

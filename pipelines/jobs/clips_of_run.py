@@ -26,13 +26,12 @@ from pipelines.store.stored_features import GPT_METHOD
 from wordless.audio.audio_options import Channel, SpectrogramConfig
 from wordless.audio.recordings.corpus import build_manifest, find_recordings, resolved_corpus
 from wordless.audio.recordings.corpus_config import CorpusConfig, Making
-from wordless.audio.recordings.folder import UNLABELLED as NO_ROLES
-from wordless.audio.recordings.folder import expand_home, require_folder
+from wordless.audio.recordings.folder import NO_ROLES, expand_home, require_folder
 from wordless.audio.recordings.inspection import inspect
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected, read_manifest, write_manifest, write_rejected
 from wordless.audio.recordings.patterns import roles_of, roles_read
 from wordless.audio.recordings.splits import UNDIVIDED, division_notices
-from wordless.audio.recordings.summary import summary
+from wordless.audio.recordings.summary import corpus_summary
 from wordless.audio.waveform import Part
 from wordless.base.messages import InputError, counted, listed, named, within
 from wordless.base.progress import Terminal
@@ -40,7 +39,7 @@ from wordless.base.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER, learn
 from wordless.training.fit import Gang
 
 # in the folder of a run
-MANIFEST, CLIPS, REJECTED = "manifest.tsv", "clips.tsv", "rejected.tsv"
+MANIFEST, CLIPS_TABLE, REJECTED = "manifest.tsv", "clips.tsv", "rejected.tsv"
 UNLABELLED, REJECTED_UNLABELLED = "unlabelled.tsv", "rejected_unlabelled.tsv"
 SECONDS_PER_HOUR = 3600.0
 ROUNDING = 1e-6  # seconds by which sums of lengths may differ from the wanted hours
@@ -128,7 +127,7 @@ def read_corpus(
     whole = manifest.root.resolve()  # a table beside the recordings gives ".", which has no name
     name = manifest.name or whole.name or str(whole)
     divided = (named(each, "corpus", folds="compare.folds") for each in division_notices(manifest, found.config.split))
-    read = summary(manifest, rejected=others, listed=listed, highest=None if own is None else own.highest)
+    read = corpus_summary(manifest, rejected=others, listed=listed, highest=None if own is None else own.highest)
     notices = (*divided, *(named(each, "corpus") for each in manifest.notices))
     for line in (f"{name}: {read[0]}", *read[1:], *notices):
         terminal.say(f"corpus    {line}")

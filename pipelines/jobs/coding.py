@@ -42,7 +42,7 @@ from wordless.audio.recordings.manifest import (
     writable,
     write_rejected,
 )
-from wordless.audio.recordings.summary import summary
+from wordless.audio.recordings.summary import corpus_summary
 from wordless.audio.waveform import Part
 from wordless.base.arrays import FloatArray, write_table
 from wordless.base.devices import choose_device
@@ -126,7 +126,7 @@ def open_session(settings: InputOptions, place: Clips, *models: Path, engine: En
         engine=engine,
         shared=(*models, *(place.root / clip.path for clip in place.clips[:1])),
     )
-    for line in (*summary(place), *place.notices):
+    for line in (*corpus_summary(place), *place.notices):
         session.terminal.say(line)
     return session
 

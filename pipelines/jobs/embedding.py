@@ -56,7 +56,7 @@ from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.corpus import build_manifest, clips_at
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.recordings.manifest import Clips, Rejected, read_manifest
-from wordless.audio.recordings.summary import summary
+from wordless.audio.recordings.summary import corpus_summary
 from wordless.base.arrays import FloatArray
 from wordless.base.devices import choose_device
 from wordless.base.files import NO_PERMISSION, file_hash, list_hash, write_aside
@@ -305,7 +305,7 @@ def _recordings(
         if not unfit:
             raise
         raise error.also(list_rejected(sorted(unfit, key=lambda each: each.path), settings.output, terminal)) from error
-    for line in (*summary(manifest, highest=audio.highest), *manifest.notices):
+    for line in (*corpus_summary(manifest, highest=audio.highest), *manifest.notices):
         terminal.say(line)
     WarningsSummary(read=len(manifest.clips), rejected=[*rejected]).tell(terminal, settings.output, option="input")
     return manifest

@@ -26,7 +26,7 @@ from pipelines.commandline.command_words import command_line
 from pipelines.commandline.composed_config import completed
 from pipelines.commandline.run_folders import LOG, link_latest, logged
 from pipelines.jobs.clips_of_run import (
-    CLIPS,
+    CLIPS_TABLE,
     MANIFEST,
     REJECTED,
     UNLABELLED,
@@ -78,7 +78,7 @@ from wordless.audio.recordings.manifest import (
     Clip,
     Clips,
     read_manifest,
-    write_clips,
+    write_clips_table,
     write_manifest,
     write_rejected,
 )
@@ -221,7 +221,7 @@ def write_run_folder(
     for stale in (COMPARISON, LATEX, PREDICTIONS, RESAMPLES):  # left by an earlier run in this folder with other stages
         (folder / stale).unlink(missing_ok=True)
     write_manifest(corpus, folder / MANIFEST)
-    write_clips(corpus, folder / CLIPS)
+    write_clips_table(corpus, folder / CLIPS_TABLE)
     write_rejected(corpus.rejected, folder / REJECTED)
     write_unlabelled(unlabelled, folder)
     first, *others = made.values()
@@ -307,7 +307,7 @@ def write_probe(folder: Path, artifacts: Mapping[str, CachedArtifact], manifest:
         replace_folder(place, Path(saved))
 
 
-_FILES = (REPORT, RESULTS, COMPARISON, MANIFEST, CLIPS, REJECTED, UNLABELLED, LOG)
+_FILES = (REPORT, RESULTS, COMPARISON, MANIFEST, CLIPS_TABLE, REJECTED, UNLABELLED, LOG)
 CHECKOUT = Path(__file__).parents[2]
 
 

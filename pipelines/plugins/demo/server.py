@@ -52,7 +52,7 @@ def serve(settings: DemoConfig) -> None:
         device = str(choose_device(settings.device))
         models = ModelsOfRun.of_folder(run, sampling=settings.sampling, device=device)
         answers = DemoAnswers(models, max_seconds=settings.max_seconds)
-        page = create_page(answers, name=escape(settings.model.name), examples=examples_of(run))
+        page = create_page(answers, name=escape(settings.model.name), examples=example_sounds(run))
         try:
             _, url, _ = page.launch(
                 server_name=HOST,
@@ -115,7 +115,7 @@ def is_local(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return bool(hosts) and len(own) == len(origins) and all(_LOCAL.fullmatch(each) for each in (*hosts, *own))
 
 
-def examples_of(folder: Path) -> list[tuple[str, Path]]:
+def example_sounds(folder: Path) -> list[tuple[str, Path]]:
     """List names and files of the first test recordings of a run; none if it has no sounds."""
     try:
         results = read_results(folder)

@@ -26,10 +26,12 @@ from wordless.audio.decoding import RecordingError, length_of
 from wordless.audio.levels import Levels, loudest, of_text
 from wordless.audio.recordings import splits
 from wordless.audio.recordings.checks import in_samples, placed_parts, require_most_read, text_of, without_duplicates
+from wordless.audio.recordings.clip_table import clips_of_table, is_table
 from wordless.audio.recordings.corpus_config import ColumnConfig, CorpusConfig, Making
+from wordless.audio.recordings.data_set import clips_of_data_set
 from wordless.audio.recordings.embedded import speak, utterances
 from wordless.audio.recordings.folder import (
-    UNLABELLED,
+    NO_ROLES,
     clips_of_folder,
     expand_home,
     recordings_below,
@@ -38,7 +40,6 @@ from wordless.audio.recordings.folder import (
 from wordless.audio.recordings.inspection import InspectionConfig, Inspector, Measurement, frequent_reasons, inspect
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected, SplitBy, clip_name, number_of
 from wordless.audio.recordings.splits import GIVEN
-from wordless.audio.recordings.table import clips_of_table, is_table
 from wordless.audio.waveform import Part
 from wordless.base.messages import InputError, counted, require, within
 
@@ -74,8 +75,6 @@ def _candidates(config: CorpusConfig, making: Making | None) -> Clips:
         case "embedded":
             return _built_in(config, making)
         case "dataset":
-            from wordless.audio.recordings.data_set import clips_of_data_set  # which needs an optional package
-
             assert making is not None
             return clips_of_data_set(config.dataset or "", config.columns, config.split.by, making)
         case "table":
@@ -135,7 +134,7 @@ def clips_at(place: str, columns: ColumnConfig, *, root: Path | None = None, opt
         if root is not None:
             raise InputError(option="root", value=root, rule=f"{option} is {place}, and no table: leave it out")
         if path.is_dir():
-            return clips_of_folder(path, UNLABELLED)
+            return clips_of_folder(path, NO_ROLES)
         try:
             path.lstat()
         except (OSError, ValueError) as error:

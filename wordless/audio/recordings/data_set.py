@@ -16,10 +16,10 @@ import pandas
 from pandas import DataFrame
 
 from wordless.audio.recordings.checks import SPLIT_TEXTS, split_of
+from wordless.audio.recordings.clip_table import WHERE, cell, clips_of_rows
 from wordless.audio.recordings.corpus_config import ColumnConfig, Making
 from wordless.audio.recordings.folder import expand_home, is_recording
 from wordless.audio.recordings.manifest import Clips, Rejected, SplitBy
-from wordless.audio.recordings.table import WHERE, cell, clips_of_rows
 from wordless.base.files import list_hash, stamp_text
 from wordless.base.messages import InputError, first_line, listed
 

@@ -16,11 +16,11 @@ from wordless.audio.recordings.checks import SPLIT_TEXTS, plain_text, split_of
 from wordless.audio.recordings.manifest import Clips, Rejected, writable
 from wordless.audio.recordings.patterns import read_names, roles_of
 from wordless.audio.waveform import EXTENSIONS
-from wordless.base.files import is_ours
+from wordless.base.files import MARK, is_ours
 from wordless.base.messages import InputError, counted, listed
 
 MAX_PART_BYTES = 200  # of a file's or folder's name; file systems take 255, with the endings that are added to it
-UNLABELLED = "**"  # the pattern of a folder whose names say nothing
+NO_ROLES = "**"  # the pattern of a folder whose names say nothing
 
 
 @dataclass(kw_only=True)
@@ -81,7 +81,7 @@ class Listing:
             texts.append(f"{counted(len(self.others), 'file')} ({some}; the first is {self.others[0]})")
         if self.ours:
             which = f"{counted(len(self.ours), 'folder')} that Wordless wrote, such as {self.ours[0]}"
-            texts.append(f"{which} (name it to read it)")
+            texts.append(f"{which} (name it to read it, or delete the file {MARK} in it)")
         return "; ".join(texts)
 
 

@@ -350,7 +350,7 @@ def write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
 _REJECTED = ("path", "reason", "kind")
 
 
-def write_clips(clips: Clips, path: Path) -> None:
+def write_clips_table(clips: Clips, path: Path) -> None:
     """Write what was read of each clip, for people and other programs, and as a table that ``corpus.table`` reads.
 
     Times are seconds, and empty for whole recordings; ``path`` is relative to the folder of the recordings.

@@ -27,7 +27,7 @@ from pyarrow import array, compute, string
 from wordless.base.messages import InputError
 
 ROLES = ("label", "group", "split", "fold", "index")
-Names = dict[str, str]  # role -> its text
+Roles = dict[str, str]  # role -> its text
 _MOST_GAPS = 100
 _SUFFIX = re.compile(r"(?<=[^/])\.[^./]*\Z")
 _TOKEN = re.compile(r"\{[^{}]*\}|\*\*|\*|[^*{}]+|[{}]")
@@ -44,7 +44,7 @@ def roles_of(pattern: str) -> tuple[str, ...]:
     return names
 
 
-def read_names(pattern: str, paths: Sequence[str]) -> Iterator[tuple[Names, Names] | None]:
+def read_names(pattern: str, paths: Sequence[str]) -> Iterator[tuple[Roles, Roles] | None]:
     """Give the first and the last reading of each path below the corpus root; None: it does not fit.
 
     All other readings lie between both in the order of the lengths of their parts. So if both agree up to the last
@@ -61,7 +61,7 @@ def read_names(pattern: str, paths: Sequence[str]) -> Iterator[tuple[Names, Name
         yield None if one is None else (one, other)
 
 
-def roles_read(pattern: str, paths: Sequence[str]) -> list[Names | None]:
+def roles_read(pattern: str, paths: Sequence[str]) -> list[Roles | None]:
     """Return the roles of paths by their only reading; None: they do not fit, or in several ways."""
     names = roles_of(pattern)
     pairs = read_names(pattern, paths)

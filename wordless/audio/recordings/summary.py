@@ -18,7 +18,7 @@ _MOST = 60  # characters of a name
 _LONG_SECONDS = 60.0  # of a clip; a corpus of longer clips learns more from segments
 
 
-def summary(
+def corpus_summary(
     clips: Clips, *, rejected: Sequence[Rejected] = (), listed: str = "", highest: float | None = None
 ) -> tuple[str, ...]:
     """Return what was read, a line each; of clips that are not measured, without lengths and levels.

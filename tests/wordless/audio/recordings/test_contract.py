@@ -16,9 +16,9 @@ import soundfile
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.recordings.corpus import build_manifest, clips_at, find_recordings
 from wordless.audio.recordings.corpus_config import ColumnConfig, CorpusConfig, Making
-from wordless.audio.recordings.manifest import Clips, Rejected, write_clips
+from wordless.audio.recordings.manifest import Clips, Rejected, write_clips_table
 from wordless.audio.recordings.splits import UNDIVIDED, SplitConfig
-from wordless.audio.recordings.summary import summary
+from wordless.audio.recordings.summary import corpus_summary
 from wordless.base.messages import InputError
 from wordless.base.progress import Terminal
 
@@ -69,7 +69,7 @@ def test_nothing_but_sound_is_opened_and_what_was_not_read_is_one_line(tone: Ton
     clips, rejected = read(tmp_path)
     assert not rejected
     assert clips.unread == "4 files (.csv, .txt, .wav; the first is speakers.csv)"
-    assert "not read: 4 files (.csv, .txt, .wav; the first is speakers.csv)" in summary(clips)
+    assert "not read: 4 files (.csv, .txt, .wav; the first is speakers.csv)" in corpus_summary(clips)
 
 
 def test_a_file_that_no_library_opens_is_listed_with_its_reason(tone: Tone, tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_a_table_of_a_run_is_read_again(tone: Tone, tmp_path: Path) -> None:
         tone(f"sounds/{name}", seconds=2)
     write(tmp_path, "sounds/t.csv", "path,label,start,end\na.wav,x,0.1,0.7\na.wav,y,0.7,1.9\nb.wav,x,,\n")
     clips, _ = read(tmp_path / "sounds", table="t.csv")
-    write_clips(clips, tmp_path / "clips.tsv")
+    write_clips_table(clips, tmp_path / "clips.tsv")
     again, _ = build_manifest(
         CorpusConfig(table=str(tmp_path / "clips.tsv"), root=str(tmp_path / "sounds"), split=UNDIVIDED)
     )
@@ -375,7 +375,7 @@ def test_the_summary_shows_what_was_read(tone: Tone, tmp_path: Path) -> None:
     clips, rejected = read(
         tmp_path, table="t.csv", split=CorpusConfig(root="x", split=UNDIVIDED).split, most_rejected=0.1
     )
-    lines = summary(clips, rejected=rejected, listed="rejected.tsv", highest=8000)
+    lines = corpus_summary(clips, rejected=rejected, listed="rejected.tsv", highest=8000)
     assert lines[0] == "24 clips, 0.2 minutes, 23 at 16,000 Hz, 1 at 48,000 Hz"
     assert lines[1].startswith("12 labels: c0 2, c1 2, c10 2, ")
     assert lines[1].endswith(" and 2 more, the smallest 2")

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.hostile.measured import succeeds_or_names
+from wordless.audio.recordings.clip_table import clips_of_table
 from wordless.audio.recordings.corpus_config import ColumnConfig
-from wordless.audio.recordings.table import clips_of_table
 from wordless.base.messages import InputError
 
 CELLS = st.text(max_size=30) | st.sampled_from(["path", "split", "label", "9" * 5000, "\0", "a.wav", "\ud800", '"'])

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas
+import pyarrow
 from pandas import DataFrame
 
 from wordless.audio.recordings.checks import MISSING, SPLIT_TEXTS, plain_text, seconds_of, split_of, text_of, whole_of
@@ -138,8 +139,6 @@ def _objects(path: Path) -> DataFrame:
     """Read JSON lines or Parquet; numbers become plain decimals, and a group of values is refused."""
     rows, place = list[dict[str, Any]](), f"{path}:{{}}"
     if path.suffix.lower() == ".parquet":
-        import pyarrow
-
         try:
             rows, place = pandas.read_parquet(path, dtype_backend="pyarrow").to_dict("records"), f"{path}: row {{}}"
         except (pyarrow.ArrowException, ValueError) as error:
