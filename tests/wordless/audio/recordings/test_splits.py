@@ -104,6 +104,18 @@ def test_hash_draws_a_share_of_every_label_by_the_seed_also_of_odd_names() -> No
     assert {each.split for each in split_clips(clips, SplitConfig())[0]} == {"train", "validation", "test"}
 
 
+def test_an_added_recording_moves_at_most_one_of_its_class_over_each_border() -> None:
+    clips = [clip(f"{label}/{n}.wav", label=label) for label in "ab" for n in range(40)]
+    before = {each.path: each.split for each in split_clips(clips, SplitConfig())[0]}
+    moved = list[list[str]]()
+    for number in range(30):
+        more = [*clips, clip(f"a/new{number}.wav", label="a")]
+        after = {each.path: each.split for each in split_clips(more, SplitConfig())[0]}
+        moved.append([path for path, split in before.items() if after[path] != split])
+    assert all(len(paths) <= 2 and all(path.startswith("a/") for path in paths) for paths in moved)
+    assert any(not paths for paths in moved)
+
+
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize(("big", "others"), [(100, 2), (40, 4), (30, 9)])
 def test_groups_of_unequal_size_are_drawn_by_their_clips(seed: int, big: int, others: int) -> None:
