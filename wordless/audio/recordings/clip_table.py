@@ -128,7 +128,7 @@ def _separated(path: Path, columns: ColumnConfig) -> DataFrame:
         remedy = "double quotation marks inside quoted cells, or choose `columns.quotes`=false, where they are letters"
         raise InputError(f"{path}:{begin}: {error}", remedy=remedy) from error
     if twice := [name for name, count in Counter(names).items() if count > 1 and name in columns.named.values()]:
-        raise InputError(f"{path}:1: two columns are called {twice[0]}", remedy="give them names of their own")
+        raise InputError(f"{path}:1: two columns are called {twice[0]:.100}", remedy="give them names of their own")
     if not names:
         raise InputError(f"{path} is empty", remedy="give it a row for each recording, below a line of names")
     texts = dict(zip(names, zip(*cells, strict=True), strict=True)) if cells else dict.fromkeys(names, ())
@@ -190,7 +190,7 @@ def _require_columns(frame: DataFrame, columns: ColumnConfig, path: Path) -> Non
             continue
         meant = f"{suggestion(name, there)} " if nearest_words(name, there) else ""
         known = ", ".join(each for each in there[:40] if each != RECORDING) or "(none)"
-        rule = f"{path} has no such column: {meant}its columns are {known:.800}"
+        rule = f"{path} has no such column: {meant}its columns are {known:.400}"
         remedy = "null leaves it out"
         if option == "path":
             remedy = "name the column of the recordings, or null, where a table belongs to the recording beside it"
