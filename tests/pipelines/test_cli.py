@@ -31,14 +31,17 @@ def test_a_training_begins_in_a_process_that_keeps_freed_memory() -> None:
     assert cli.MEMORY not in told("encode", GLIBC_TUNABLES="")
 
 
-@pytest.mark.parametrize("command", ["run", "probe model=runs/a", "finetune output=b"])
-def test_a_folder_that_is_missing_is_refused_in_one_line(
-    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(
+    ("command", "missing"), [("run", "/none"), ("probe model=runs/a", "runs/a"), ("finetune output=b", "model is null")]
+)
+def test_what_is_missing_is_refused_in_one_line(
+    command: str, missing: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """The model comes first where a command has one."""
     monkeypatch.chdir(tmp_path)
     name, *words = command.split()
     code, _, told = Command(name, monkeypatch, capsys)(*words, "corpus.root=/none")
-    assert (code, told.count("\n"), "/none" in told) == (2, 1, True)
+    assert (code, told.count("\n"), missing in told) == (2, 1, True)
 
 
 def test_a_library_whose_import_fails_is_named_in_one_line() -> None:
