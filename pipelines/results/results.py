@@ -236,7 +236,7 @@ def corpus_section(manifest: Clips) -> Section:
         "labels": Counter(clip.label for clip in manifest.clips if clip.label is not None),
         "groups": Counter(clip.group for clip in manifest.clips if clip.group is not None),
         **({"notices": list(manifest.notices)} if manifest.notices else {}),
-        **({"summary": list(manifest.summary)} if manifest.summary else {}),
+        "summary": list(manifest.summary),
     }
 
 

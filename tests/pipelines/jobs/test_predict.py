@@ -59,10 +59,10 @@ def test_annotated_parts_are_predicted_as_if_they_were_cut(
     field = np.concatenate([one, silence := np.zeros(rate, np.float32), other])
     soundfile.write(tmp_path / "in/field.wav", field, rate, subtype="FLOAT")
     second = (len(one) + len(silence)) / rate
-    parts = f"0\t{len(one) / rate}\thigh\n{second}\t{len(field) / rate}\tlow\n"
-    (tmp_path / "in/field.txt").write_text(parts)
-    rows = predicted(classifier.folder, tmp_path / "in", "parts")
-    assert "2 parts: " in capsys.readouterr().err
+    first, last = f"field.wav\t0\t{len(one) / rate}\thigh", f"field.wav\t{second}\t{len(field) / rate}\tlow"
+    (tmp_path / "in/parts.tsv").write_text(f"path\tstart\tend\tlabel\n{first}\n{last}\n")
+    rows = predicted(classifier.folder, tmp_path / "in/parts.tsv", "parts")
+    assert "2 clips" in capsys.readouterr().err
     whole = {Path(row["path"]).name: row for row in predicted(classifier.folder, tones, "whole")}
     for row, name in zip(rows, names, strict=True):
         assert "#t=" in row["path"]

@@ -313,7 +313,7 @@ def task(config):
 
 if __name__ == "__main__":
     folders = {**RUN_FOLDERS, "sweep": SWEEP}
-    command(Command(name="try", purpose="", options=TryConfig, check=print, folders=folders), task)
+    command(Command(name="try", purpose="", options=TryConfig, run=print, folders=folders), task)
 """
 
 

@@ -94,6 +94,7 @@ def results(clips: int = 2) -> dict[str, Any]:
     return {
         "figures": figures,
         "corpus": {
+            "summary": ["recordings: 6 clips"],
             **{"name": "corpus seven", "clips": {"train": 8, "validation": 1, "test": 2}},
             **{"seconds": {"train": 3700.0, "validation": 10.0, "test": 20.0}, "groups": {"voice": 11}},
             **{"rejected": [{"path": "seven.wav", "reason": "silent"}], "labels": {"seven": 6, "eight": 5}},

@@ -128,11 +128,11 @@ def _renamed(found: Clips, config: CorpusConfig) -> Clips:
 def clips_at(place: str, columns: ColumnConfig, *, root: Path | None = None, option: str = "input") -> Clips:
     """Find the recordings of a command: one recording, all below a folder, or those that a table names."""
     path = expand_home(place, option)
+    if root is not None and not is_table(path):
+        raise InputError(option="root", value=root, rule=f"{option} is {place}, and no table: leave it out")
     with within("", root=option, table=option):
         if is_table(path):
             return clips_of_table(place, columns, root=root, option=option)
-        if root is not None:
-            raise InputError(option="root", value=root, rule=f"{option} is {place}, and no table: leave it out")
         if path.is_dir():
             return clips_of_folder(path, NO_ROLES)
         try:
