@@ -183,7 +183,7 @@ def cell(value: object) -> str:
 
 
 def _require_columns(frame: DataFrame, columns: ColumnConfig, path: Path) -> None:
-    """Refuse columns that are named and not there, and names that stand there twice."""
+    """Refuse columns that are named and not there, and a column of starts without one of ends, or the reverse."""
     there = [name for name in frame.columns if name not in (WHERE, _FOUND)]
     for option, name in columns.named.items():
         if name in there or not (columns.is_given(option) or option == "path"):
